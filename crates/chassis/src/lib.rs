@@ -1,0 +1,43 @@
+//! What every `main` of the fleet does: settings, telemetry, the admin port, signals, the drain.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`process`] | the life of a process, from its command line to its exit code |
+//! | [`settings`] | layers of settings: defaults, file, environment |
+//! | [`health`] | probes behind `/readyz` and `/healthz` |
+//! | [`admin`] | the admin port |
+//! | [`telemetry`] | logs, spans, metrics |
+//! | [`http`] | serving HTTP with limits on everything |
+//! | [`tls`] | mutual TLS for servers |
+//! | [`mongo`] | the connection to MongoDB |
+//!
+//! A service embeds [`Settings`] in its own settings and says where it is:
+//!
+//! ```ignore
+//! #[derive(Deserialize, Serialize)]
+//! #[serde(deny_unknown_fields)]
+//! pub struct Settings {
+//!     #[serde(flatten)]
+//!     pub chassis: chassis::Settings,
+//!     pub mongo: chassis::mongo::MongoSettings,
+//! }
+//! ```
+
+pub mod admin;
+mod command_line;
+mod defaults;
+pub mod health;
+pub mod http;
+mod layers;
+pub mod mongo;
+pub mod process;
+mod secret;
+pub mod settings;
+pub mod telemetry;
+pub mod tls;
+
+pub use health::{Health, Probe};
+pub use process::{Chassis, main};
+pub use secret::Secret;
+pub use settings::{ServiceSettings, Settings};
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,67 @@
+//! The connection to MongoDB.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use mongodb::bson::doc;
+use mongodb::options::{ClientOptions, WriteConcern};
+use mongodb::{Client, Database};
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// Where a service keeps its documents.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MongoSettings {
+    /// Connection string; it may hold credentials, so it is a secret as a whole.
+    pub uri: Secret,
+    /// The service's own database.
+    pub database: String,
+    /// Seconds to wait for a server that can take the operation.
+    #[serde(default = "default_server_selection_seconds")]
+    pub server_selection_seconds: u64,
+    /// Greatest number of connections to one server.
+    #[serde(default = "default_max_connections")]
+    pub max_connections: u32,
+}
+
+fn default_server_selection_seconds() -> u64 {
+    10
+}
+
+fn default_max_connections() -> u32 {
+    50
+}
+
+/// Connects with write concern majority and waits for the answer to a ping.
+///
+/// # Errors
+/// A URI that is none, or no answer in time. The URI is in no error text.
+pub async fn connect(settings: &MongoSettings) -> anyhow::Result<Database> {
+    let mut options = ClientOptions::parse(settings.uri.expose())
+        .await
+        // The driver's text may quote the URI.
+        .map_err(|_| anyhow!("mongo.uri is not a MongoDB connection string that can be used"))?;
+    let limit = Duration::from_secs(settings.server_selection_seconds);
+    options.app_name = Some(settings.database.clone());
+    options.server_selection_timeout = Some(limit);
+    options.connect_timeout = Some(limit);
+    options.max_pool_size = Some(settings.max_connections);
+    options.write_concern = Some(WriteConcern::majority());
+    let database = Client::with_options(options)
+        .context("mongo.uri cannot be used")?
+        .database(&settings.database);
+    database.run_command(doc! { "ping": 1 }).await.context("MongoDB does not answer")?;
+    tracing::info!(database = settings.database, "connected to MongoDB");
+    Ok(database)
+}
+
+/// Asks whether the server answers.
+///
+/// # Errors
+/// It does not.
+pub async fn answers(database: &Database) -> Result<(), &'static str> {
+    let pong = database.run_command(doc! { "ping": 1 }).await;
+    pong.map(drop).map_err(|_| "MongoDB does not answer")
+}

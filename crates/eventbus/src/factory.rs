@@ -1,0 +1,163 @@
+//! Makes producers and consumers from settings.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rdkafka::{ClientConfig, error::KafkaError};
+
+use crate::{
+    ConsumerConfig, DualEventBusConsumer, EventBusConsumer, EventBusProducer, ProducerConfig,
+    Serializer, Settings, settings::Cluster,
+};
+
+/// Settings of librdkafka on which the promises of this bus rest.
+const RESERVED: &[&str] = &[
+    "acks",
+    "allow.auto.create.topics",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "client.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "group.id",
+];
+
+/// Which broker and which serializer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientType {
+    /// The fleet's own broker; CloudEvents.
+    Default,
+    /// HS-BE's broker; bare JSON.
+    External,
+}
+
+/// Why no client can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FactoryError {
+    /// The settings say nothing of the broker that is asked for.
+    #[error("no settings for the external broker: set kafka.external.bootstrap_servers")]
+    NoExternalBroker,
+    /// A setting that is passed through breaks what the bus promises.
+    #[error("kafka property `{0}` cannot be set: the bus depends on its value")]
+    Reserved(String),
+    /// librdkafka refuses the settings.
+    #[error("bad kafka settings: {0}")]
+    Client(#[source] KafkaError),
+}
+
+/// Makes producers and consumers from settings.
+#[derive(Clone, Debug)]
+pub struct EventBusFactory {
+    service: String,
+    settings: Settings,
+}
+
+impl EventBusFactory {
+    /// Makes clients that name themselves after `service`.
+    pub fn new(service: &str, settings: Settings) -> Self {
+        Self { service: service.to_owned(), settings }
+    }
+
+    /// A consumer of the group `group`. Must be called within a tokio runtime: callbacks run there.
+    ///
+    /// # Errors
+    /// The settings do not make a client.
+    pub fn consumer(
+        &self,
+        group: &str,
+        client: ClientType,
+    ) -> Result<DualEventBusConsumer, FactoryError> {
+        let serializer = client.serializer();
+        let dead_letters = self.producer(ClientType::Default)?;
+        let reliable = self.consumer_config(group, client, Half::Reliable)?;
+        let performant = self.consumer_config(group, client, Half::Performant)?;
+        Ok(DualEventBusConsumer::new(
+            self.settings.consumer.performant_topics.clone(),
+            EventBusConsumer::start(reliable, serializer, dead_letters.clone())?,
+            EventBusConsumer::start(performant, serializer, dead_letters)?,
+        ))
+    }
+
+    /// A producer.
+    ///
+    /// # Errors
+    /// The settings do not make a client.
+    pub fn producer(&self, client: ClientType) -> Result<EventBusProducer, FactoryError> {
+        let settings = &self.settings.producer;
+        let config = ProducerConfig {
+            tag: self.service.clone(),
+            cluster: self.cluster(client)?,
+            properties: settings.properties.clone(),
+            flush_every_message: settings.flush_every_message,
+        };
+        EventBusProducer::new(config, client.serializer())
+    }
+
+    fn cluster(&self, client: ClientType) -> Result<Cluster, FactoryError> {
+        match client {
+            ClientType::Default => Ok(self.settings.cluster()),
+            ClientType::External => {
+                self.settings.external.clone().ok_or(FactoryError::NoExternalBroker)
+            }
+        }
+    }
+
+    fn consumer_config(
+        &self,
+        group: &str,
+        client: ClientType,
+        half: Half,
+    ) -> Result<ConsumerConfig, FactoryError> {
+        let settings = &self.settings.consumer;
+        let (name, background) = match half {
+            Half::Reliable => ("reliable", false),
+            Half::Performant => ("performant", true),
+        };
+        Ok(ConsumerConfig {
+            tag: format!("{}-{name}", self.service),
+            group: group.to_owned(),
+            cluster: self.cluster(client)?,
+            properties: settings.properties.clone(),
+            auto_commit: background,
+            asynchronous_commit: background,
+            max_in_flight: settings.max_in_flight.max(1),
+            partition_window: settings.partition_window.max(1),
+            buffered_bytes_max: settings.buffered_bytes_max.max(1),
+            commit_every_records: settings.commit_every_records.max(1),
+            commit_every: Duration::from_millis(settings.commit_every_ms.max(1)),
+            attempts_max: settings.attempts_max.max(1),
+            handler_limit: Duration::from_secs(settings.handler_limit_seconds.max(1)),
+            drain_limit: Duration::from_secs(settings.drain_limit_seconds),
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Half {
+    Reliable,
+    Performant,
+}
+
+impl ClientType {
+    /// How messages look at this broker.
+    pub fn serializer(self) -> Serializer {
+        match self {
+            Self::Default => Serializer::Default,
+            Self::External => Serializer::External,
+        }
+    }
+}
+
+/// Sets what an operator passes through, but for what the bus depends on.
+pub(crate) fn passed_through(
+    config: &mut ClientConfig,
+    properties: &BTreeMap<String, String>,
+) -> Result<(), FactoryError> {
+    for (name, value) in properties {
+        if RESERVED.contains(&name.as_str()) {
+            return Err(FactoryError::Reserved(name.clone()));
+        }
+        config.set(name, value);
+    }
+    Ok(())
+}

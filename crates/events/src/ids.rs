@@ -1,0 +1,102 @@
+//! Names of things. A value of one of these types is always well formed.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Most characters an id may have.
+pub const ID_CHARS_MAX: usize = 64;
+/// Most characters a request id may have.
+pub const REQUEST_ID_CHARS_MAX: usize = 200;
+
+/// Why a text is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} must be 1 to {max} characters of A-Z a-z 0-9 {punctuation}")]
+pub struct InvalidId {
+    name: &'static str,
+    max: usize,
+    punctuation: &'static str,
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident, $wire:literal, $max:expr, $punctuation:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                match is_id(&text, $max, $punctuation) {
+                    true => Ok(Self(text)),
+                    false => Err(InvalidId { name: $wire, max: $max, punctuation: $punctuation }),
+                }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.to_owned().try_into()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// The operator of a network: the tenant.
+    IspId, "isp_id", ID_CHARS_MAX, "._:-";
+    /// One subscriber household.
+    AccountId, "account_id", ID_CHARS_MAX, "._:-";
+    /// A person in an account.
+    UserId, "user_id", ID_CHARS_MAX, "._:-";
+    /// Anything in the home, the router included.
+    DeviceId, "device_id", ID_CHARS_MAX, "._:-";
+    /// A version of the software that runs on routers.
+    AgentPackageId, "agent_package_id", ID_CHARS_MAX, "._:-";
+    /// One run of a long operation.
+    JobId, "job_id", ID_CHARS_MAX, "._:-";
+    /// One thing that happened in a home.
+    EventId, "event_id", ID_CHARS_MAX, "._:-";
+    /// Names the answer that a record waits for: `<task id>/<key>`.
+    RequestId, "request_id", REQUEST_ID_CHARS_MAX, "._:-/~";
+}
+
+impl RequestId {
+    /// The task that asked: what stands before the last `/`.
+    pub fn task_id(&self) -> &str {
+        self.0.rsplit_once('/').map_or(self.0.as_str(), |(task, _)| task)
+    }
+
+    /// What the task asked for: what stands behind the last `/`.
+    pub fn key(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(_, key)| key)
+    }
+}
+
+fn is_id(text: &str, chars_max: usize, punctuation: &str) -> bool {
+    let allowed = |it: u8| it.is_ascii_alphanumeric() || punctuation.as_bytes().contains(&it);
+    (1..=chars_max).contains(&text.len()) && text.bytes().all(allowed)
+}

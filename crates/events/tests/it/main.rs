@@ -1,0 +1,5 @@
+//! Every event of every topic as it looks on the wire.
+
+mod refusals;
+mod registry;
+mod snapshots;

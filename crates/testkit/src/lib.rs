@@ -1,0 +1,22 @@
+//! Real servers, whole fleets and fixtures for tests, the demo and nothing else.
+//!
+//! - [`servers`]: a mongod and a broker, found, downloaded or taken from the environment;
+//! - [`fleet`]: the services as processes of their own, killed, restarted and waited for;
+//! - [`topics`], [`records`]: the registry's topics on a broker, records in and out of them;
+//! - [`simulator`]: what the simulated HomeSecure backend holds and how it misbehaves;
+//! - [`certificates`]: a certificate authority with a server and a client;
+//! - [`eventually`]: waiting for a condition, with a deadline.
+
+mod environment;
+mod wait;
+
+pub mod certificates;
+pub mod fleet;
+pub mod records;
+pub mod servers;
+pub mod settled;
+pub mod simulator;
+pub mod topics;
+
+pub use environment::{kafka, mongo_uri, unique};
+pub use wait::eventually;

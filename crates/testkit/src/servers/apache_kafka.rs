@@ -1,0 +1,182 @@
+//! Apache Kafka, one node with both roles, from Maven's jars on the machine's Java.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    Process, RunFolder, answers, find_program,
+    folders::{complete, downloads},
+    free_port,
+    mongod::succeed,
+};
+
+const VERSION: &str = "4.2.0";
+const JAVA_MIN: u32 = 17;
+const READY: Duration = Duration::from_secs(120);
+const STARTS: usize = 3;
+const HEAP: &[&str] = &["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>local</groupId>
+  <artifactId>kafka-jars</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>4.2.0</version>
+    </dependency>
+  </dependencies>
+</project>
+"#;
+
+const LOGGING: &str = "status = error
+rootLogger.level = warn
+rootLogger.appenderRefs = stdout
+rootLogger.appenderRef.stdout.ref = stdout
+appender.stdout.type = Console
+appender.stdout.name = stdout
+appender.stdout.layout.type = PatternLayout
+appender.stdout.layout.pattern = %d %p %m (%c)%n
+";
+
+/// The jars and the Java that runs them.
+#[derive(Debug)]
+pub struct ApacheKafka {
+    java: PathBuf,
+    libs: PathBuf,
+}
+
+/// Finds Java and the jars, which Maven downloads the first time.
+///
+/// # Errors
+/// When a piece is missing: the message says what to install.
+pub fn find(say: &dyn Fn(&str)) -> Result<ApacheKafka> {
+    let missing = "no Apache Kafka: install Java 17 or newer and Maven, or set \
+                   KAFKA_BOOTSTRAP_SERVERS, or choose `--broker embedded`";
+    let java = find_program("java").context("there is no java on the PATH").context(missing)?;
+    let version = java_version(&java).context(missing)?;
+    if version < JAVA_MIN {
+        return Err(anyhow::anyhow!("this is Java {version}").context(missing));
+    }
+    let libs = downloads().join(format!("kafka-{VERSION}")).join("libs");
+    if !libs.join(format!("kafka_2.13-{VERSION}.jar")).exists() {
+        download(&libs, say).context(missing)?;
+    }
+    Ok(ApacheKafka { java, libs })
+}
+
+fn java_version(java: &Path) -> Result<u32> {
+    let output = Command::new(java).arg("-version").output().context("run java -version")?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let quoted = text.split('"').nth(1).context("java -version names no version")?;
+    let major = quoted.split(['.', '-', '+']).next().unwrap_or_default();
+    major.parse().with_context(|| format!("java -version says {quoted}"))
+}
+
+fn download(libs: &Path, say: &dyn Fn(&str)) -> Result<()> {
+    let maven = find_program("mvn").context("there is no mvn on the PATH")?;
+    say("downloading Apache Kafka (45 jars, 43 MB)");
+    complete(libs, |folder| {
+        let pom = tempfile::Builder::new().suffix(".xml").tempfile()?;
+        fs::write(pom.path(), POM)?;
+        let mut copy = Command::new(&maven);
+        copy.args(["--batch-mode", "--quiet", "--file"]).arg(pom.path());
+        copy.arg("dependency:copy-dependencies").arg("-DincludeScope=runtime");
+        copy.arg(format!("-DoutputDirectory={}", folder.display()));
+        succeed(&mut copy, "mvn dependency:copy-dependencies")
+    })
+}
+
+/// A broker that this run started.
+#[derive(Debug)]
+pub struct Started {
+    /// `host:port` of the broker.
+    pub address: String,
+    /// Its process.
+    pub process: Process,
+}
+
+impl ApacheKafka {
+    /// Formats a new log folder, starts a broker on free ports and waits until it answers.
+    ///
+    /// # Errors
+    /// When the broker does not come up.
+    pub async fn start(&self, run: &RunFolder) -> Result<Started> {
+        let mut last = None;
+        for _ in 0..STARTS {
+            match self.start_on(free_port()?, free_port()?, run).await {
+                Ok(started) => return Ok(started),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.context("at least one start was tried")?)
+    }
+
+    async fn start_on(&self, port: u16, controller: u16, run: &RunFolder) -> Result<Started> {
+        let folder = run.path().join(format!("kafka-{port}"));
+        fs::create_dir_all(&folder)?;
+        let properties = folder.join("server.properties");
+        fs::write(&properties, properties_of(port, controller, &folder.join("log")))?;
+        fs::write(folder.join("log4j2.properties"), LOGGING)?;
+
+        let mut format = self.java(&folder);
+        format.args(["kafka.tools.StorageTool", "format", "--cluster-id"]);
+        format.arg("MkU3OEVBNTcwNTJENDM2Qg").arg("--config").arg(&properties);
+        succeed(&mut format, "kafka.tools.StorageTool format")?;
+
+        let mut broker = self.java(&folder);
+        broker.arg("kafka.Kafka").arg(&properties).current_dir(&folder).stdin(Stdio::null());
+        let mut process = Process::start("kafka", &mut broker, &run.log("kafka"))?;
+        let address = format!("127.0.0.1:{port}");
+        if !answers(&address, READY, &mut process).await? {
+            bail!("Apache Kafka does not answer after {READY:?}:\n{}", process.last_words());
+        }
+        Ok(Started { address, process })
+    }
+
+    fn java(&self, folder: &Path) -> Command {
+        let mut java = Command::new(&self.java);
+        java.args(HEAP);
+        let logging = folder.join("log4j2.properties");
+        java.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
+        java.arg("-cp").arg(self.libs.join("*"));
+        java
+    }
+}
+
+fn properties_of(port: u16, controller: u16, logs: &Path) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs={}
+auto.create.topics.enable=false
+message.max.bytes=4194304
+group.initial.rebalance.delay.ms=0
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+log.cleaner.dedupe.buffer.size=16777216
+log.index.size.max.bytes=1048576
+",
+        logs.display()
+    )
+}

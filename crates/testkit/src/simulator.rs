@@ -1,0 +1,107 @@
+//! What the simulated HomeSecure backend holds, and how it is told to misbehave.
+
+use std::{sync::Once, time::Duration};
+
+use anyhow::{Context, Result};
+use reqwest::{Client, Method};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+static PROVIDER: Once = Once::new();
+
+/// A client of the simulator's own paths, which no product code uses.
+#[derive(Debug, Clone)]
+pub struct Simulator {
+    client: Client,
+    base: String,
+}
+
+/// An HTTP client. It needs the process's one TLS provider even where no TLS is spoken.
+pub(crate) fn http_client() -> Result<Client> {
+    PROVIDER.call_once(|| {
+        // Refused where the program has installed it already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    });
+    Client::builder().timeout(PATIENCE).build().context("make an HTTP client")
+}
+
+impl Simulator {
+    /// A client of the simulator at `address` (`host:port`).
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn at(address: &str) -> Result<Self> {
+        Ok(Self { client: http_client()?, base: format!("http://{address}") })
+    }
+
+    /// Its base URL, which is also that of the HS Admin API.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base
+    }
+
+    /// Everything that it holds: `{"devices":{id:…},"routers":{id:…},…}`, exactly as received.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn dump(&self) -> Result<Value> {
+        self.call(Method::GET, "/sim/dump", None).await
+    }
+
+    /// Counts of what it holds and of what it has seen.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn summary(&self) -> Result<Value> {
+        self.call(Method::GET, "/sim/summary", None).await
+    }
+
+    /// One number of the summary; 0 where it has no such member.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn count(&self, member: &str) -> Result<u64> {
+        Ok(self.summary().await?.get(member).and_then(Value::as_u64).unwrap_or(0))
+    }
+
+    /// The order of arrival at one resource; `kind` is `devices` or `routers`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn history(&self, kind: &str, id: &str) -> Result<Value> {
+        self.call(Method::GET, &format!("/sim/{kind}/{id}/history"), None).await
+    }
+
+    /// Replaces its faults.
+    ///
+    /// # Errors
+    /// When it refuses them.
+    pub async fn faults(&self, faults: &Value) -> Result<()> {
+        self.call(Method::PUT, "/sim/faults", Some(faults)).await.map(drop)
+    }
+
+    /// Lets it forget everything that it holds.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn forget(&self) -> Result<()> {
+        self.call(Method::DELETE, "/sim", None).await.map(drop)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let what = format!("{method} {path} of the simulator");
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.with_context(|| what.clone())?;
+        let status = answer.status();
+        let text = answer.text().await.with_context(|| what.clone())?;
+        anyhow::ensure!(status.is_success(), "{what}: {status} {text}");
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).with_context(|| format!("{what}: {text}"))
+    }
+}

@@ -1,0 +1,203 @@
+//! `cargo xtask demo`: the whole fleet on real servers, fed, watched and compared with its source.
+
+mod compare;
+mod expected;
+mod homes;
+mod input;
+mod progress;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+use testkit::{
+    fleet::{Fleet, FleetOptions},
+    records::Sender,
+    servers::{Broker, RunFolder, Servers},
+};
+
+use self::progress::Progress;
+pub use self::{
+    compare::{Differences, compare},
+    expected::expected,
+    homes::homes,
+    input::Input,
+};
+use crate::tools::{FEATURES, cargo, embedded_command, print, succeed, table};
+
+/// Acknowledgements that may be outstanding while provisioning lines are fed.
+const IN_FLIGHT: usize = 256;
+/// Each device may take this long on top of a minute, on a slow machine.
+const PER_DEVICE: Duration = Duration::from_millis(200);
+
+/// Run the whole fleet on real servers, feed it and compare what the backend holds with the source.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// How many devices, routers included, the made-up homes have.
+    #[arg(long, default_value_t = 500, conflicts_with = "input")]
+    pub devices: usize,
+    /// A file with a ProvisionCreated payload, or {"topic","type","key","data"}, on each line.
+    #[arg(long)]
+    pub input: Option<PathBuf>,
+    /// Where to write what the backend holds, exactly as received.
+    #[arg(long)]
+    pub dump: Option<PathBuf>,
+    /// auto, apache, embedded, or host:port of a broker that runs already.
+    #[arg(long, default_value = "auto")]
+    pub broker: Broker,
+    /// Print the result as one JSON object, as the last line.
+    #[arg(long)]
+    pub json: bool,
+    /// Leave everything running and print every address.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Runs the demo; success only when the backend holds exactly what the source says.
+///
+/// # Errors
+/// When a piece is missing or the fleet does not come to rest.
+pub async fn run(options: &Options) -> Result<ExitCode> {
+    let started = Instant::now();
+    let embedded = embedded_command()?;
+    let input = match &options.input {
+        Some(path) => Input::read(path)?,
+        None => Input::of_homes(homes(options.devices)),
+    };
+    let mut folder = RunFolder::new()?;
+    let outcome = demonstrate(options, &input, &embedded, &mut folder, started).await;
+    if outcome.as_ref().map_or(true, |it| *it != ExitCode::SUCCESS) {
+        folder.failed();
+    }
+    outcome
+}
+
+async fn demonstrate(
+    options: &Options,
+    input: &Input,
+    embedded: &[PathBuf],
+    folder: &mut RunFolder,
+    started: Instant,
+) -> Result<ExitCode> {
+    let progress = Progress::new();
+    progress.say("building the services");
+    let mut build = cargo(&["build", "--quiet", "-p", "hsbe-sim", "-p", "rsclient"]);
+    build.args(["-p", "rsadaptor"]).args(FEATURES);
+    succeed("build", &mut build, folder).await?;
+
+    progress.say("starting MongoDB and the broker");
+    let say = |line: &str| progress.say(line);
+    let servers = Servers::start(&options.broker, embedded, folder, &say).await?;
+    progress.say(&format!("starting the fleet on {} ({})", servers.kafka, servers.broker));
+    let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb);
+    wanted.used_broker = servers.broker == "external";
+    wanted.revive = true;
+    let mut fleet = Fleet::start(wanted, folder.path()).await?;
+
+    let fed = Instant::now();
+    let revived = feed(&mut fleet, input, &progress).await?;
+    let seconds = fed.elapsed().as_secs_f64();
+    progress.done();
+
+    let held = fleet.simulator().dump().await?;
+    let held = json!({"devices": held["devices"], "routers": held["routers"]});
+    let regressions = fleet.simulator().count("regressions").await?;
+    if let Some(path) = &options.dump {
+        let text = serde_json::to_vec(&held)?;
+        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    let differences = input.expected().map(|it| compare(&it, &held));
+    let mut result = json!({
+        "devices": input.devices(),
+        "in_backend": count(&held),
+        "missing": differences.as_ref().map(|it| it.missing.len()),
+        "extra": differences.as_ref().map(|it| it.extra.len()),
+        "different": differences.as_ref().map(|it| it.different.len()),
+        "regressions": regressions,
+        "broker": servers.broker,
+        "seconds": (seconds * 10.0).round() / 10.0,
+        "restarts": revived.len(),
+    });
+    if options.keep {
+        result["addresses"] = keep(fleet, servers, folder)?;
+    } else {
+        fleet.stop().await?;
+        drop(servers);
+    }
+    result["seconds_in_all"] = json!(started.elapsed().as_secs());
+    Ok(report(options, &result, differences.as_ref()))
+}
+
+/// Feeds the input and waits until all that follows from it is done.
+async fn feed(fleet: &mut Fleet, input: &Input, progress: &Progress) -> Result<Vec<String>> {
+    let sender = Sender::new(fleet.kafka())?;
+    progress.begin(input.events().len(), input.devices().unwrap_or(0));
+    let watch = progress.watch(fleet.simulator().clone());
+    let work = async {
+        // Lines about different homes may overtake each other; single events may not.
+        let in_flight = if input.devices().is_some() { IN_FLIGHT } else { 1 };
+        stream::iter(input.events())
+            .map(|event| sender.send(event))
+            .buffered(in_flight)
+            .try_for_each(async |_| {
+                progress.fed();
+                Ok(())
+            })
+            .await?;
+        let size = input.devices().unwrap_or(input.events().len());
+        let limit = Duration::from_secs(60) + PER_DEVICE * u32::try_from(size)?;
+        fleet.settled(limit).await
+    };
+    tokio::select! {
+        outcome = work => outcome,
+        never = watch => match never {},
+    }
+}
+
+/// Lets everything live on; answers every address.
+fn keep(fleet: Fleet, servers: Servers, folder: &mut RunFolder) -> Result<Value> {
+    let mut addresses = json!({"kafka": servers.kafka, "mongodb": servers.mongodb});
+    for (instance, what, address) in fleet.addresses() {
+        addresses[format!("{instance} {what}")] = json!(address);
+    }
+    let pids: Vec<u32> = fleet.pids().into_iter().chain(servers.pids()).collect();
+    folder.keep(&pids)?;
+    fleet.leave()?;
+    servers.leave()?;
+    for (name, address) in addresses.as_object().expect("made as an object above") {
+        print(format_args!("{name:24} {}", address.as_str().unwrap_or_default()));
+    }
+    print(format_args!("logs and data            {}", folder.path().display()));
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let path = folder.path().display();
+    print(format_args!("end it with              kill {} && rm -r {path}", pids.join(" ")));
+    Ok(addresses)
+}
+
+fn report(options: &Options, result: &Value, differences: Option<&Differences>) -> ExitCode {
+    let mut table = table();
+    for (name, value) in result.as_object().expect("a result is an object") {
+        if name != "addresses" {
+            let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            table.add_row([name.replace('_', " "), shown.replace("null", "not compared")]);
+        }
+    }
+    print(table);
+    differences.into_iter().flat_map(Differences::examples).for_each(print);
+    if options.json {
+        print(result);
+    }
+    let equal = differences.is_none_or(Differences::is_empty);
+    if equal && result["regressions"] == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn count(held: &Value) -> usize {
+    let of = |kind: &str| held[kind].as_object().map_or(0, serde_json::Map::len);
+    of("devices") + of("routers")
+}

@@ -1,0 +1,14 @@
+//! What a developer runs: the demo, every check, what is generated and what is covered.
+//!
+//! - [`demo`]: the whole fleet on real servers, fed, watched and compared with its source;
+//! - [`checks`]: everything that CI runs, with the time of each stage;
+//! - [`servers`]: a broker and a mongod for tests that are run by hand;
+//! - [`generate`]: files that are made from the registry and the services' defaults;
+//! - [`coverage`]: which names of the design have code and a test that ran.
+
+pub mod checks;
+pub mod coverage;
+pub mod demo;
+pub mod generate;
+pub mod servers;
+mod tools;

@@ -1,0 +1,3 @@
+//! The backend's faces.
+
+pub(crate) mod rest;

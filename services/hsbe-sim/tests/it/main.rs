@@ -1,0 +1,9 @@
+//! The simulator through a socket.
+
+mod batch;
+mod bodies;
+mod client;
+mod faults;
+mod order;
+mod service;
+mod strictness;

@@ -1,0 +1,35 @@
+//! Give a device a command, with its full state.
+
+use events::DeviceAction;
+
+use super::{Request, Result, fulfil::fulfil};
+use crate::{
+    app::App,
+    domain::{Spared, Want, Wish, configuration_of, live_action},
+};
+
+/// Makes the backend hold the configuration of a device together with a command. A command whose time is over is
+/// dropped, and the configuration goes without it.
+///
+/// # Errors
+/// The record waits.
+pub async fn act_on_device(
+    app: &App,
+    request: &Request,
+    DeviceAction { device, action }: &DeviceAction,
+) -> Result {
+    let live = live_action(action, jiff::Timestamp::now());
+    let spared = match live {
+        None if !request.force => {
+            Spared::IfAppliedBefore(configuration_of(device, Some(action.clone())).hash())
+        }
+        Some(_) | None => request.spared(),
+    };
+    let wish = Wish {
+        isp_id: device.isp_id.clone(),
+        revision: device.revision,
+        want: Want::Body(configuration_of(device, live)),
+        spared,
+    };
+    fulfil(app, request, &device.device_id, &wish).await
+}

@@ -1,0 +1,144 @@
+//! Every decision about a record, as a table.
+
+use events::EffectiveDevice;
+use expect_test::expect;
+
+use super::*;
+use crate::domain::{configuration_of, tests::device};
+
+const ISP: &str = "isp-1";
+
+fn body(kind: &str, name: &str) -> Body {
+    let device: EffectiveDevice = device(&[("kind", kind.into()), ("name", name.into())]);
+    configuration_of(&device, None)
+}
+
+fn revision(number: u64) -> Revision {
+    number.try_into().unwrap()
+}
+
+fn upsert(at: u64, kind: &str, name: &str) -> Wish {
+    let want = Want::Body(body(kind, name));
+    Wish { isp_id: ISP.parse().unwrap(), revision: revision(at), want, spared: Spared::IfSame }
+}
+
+fn deletion(at: u64, kind: DeviceKind) -> Wish {
+    Wish { want: Want::Nothing(kind), ..upsert(at, "device", "a") }
+}
+
+fn forced(wish: Wish) -> Wish {
+    Wish { spared: Spared::Never, ..wish }
+}
+
+fn unknown(applied: Applied) -> Applied {
+    Applied { hash: None, ..applied }
+}
+
+#[test]
+fn what_is_applied_decides_what_a_record_does() {
+    use DeviceKind::{Device, Router};
+    let held = upsert(5, "device", "a").fulfilled();
+    let gone = deletion(5, Device).fulfilled();
+    let foreign = Applied { isp_id: "isp-2".parse().unwrap(), ..held.clone() };
+    let cases: Vec<(&str, Option<Applied>, Wish)> = vec![
+        ("first", None, upsert(5, "device", "a")),
+        ("first is a deletion", None, deletion(5, Device)),
+        ("older", Some(held.clone()), upsert(4, "device", "b")),
+        ("older, forced", Some(held.clone()), forced(upsert(4, "device", "b"))),
+        ("older deletion", Some(held.clone()), deletion(4, Device)),
+        ("equal, same", Some(held.clone()), upsert(5, "device", "a")),
+        ("equal, other", Some(held.clone()), upsert(5, "device", "b")),
+        ("newer, same", Some(held.clone()), upsert(6, "device", "a")),
+        ("newer, same, forced", Some(held.clone()), forced(upsert(6, "device", "a"))),
+        ("newer, other", Some(held.clone()), upsert(6, "device", "b")),
+        ("other kind", Some(held.clone()), upsert(6, "router", "a")),
+        ("deletion", Some(held.clone()), deletion(6, Device)),
+        ("equal deletion", Some(held.clone()), deletion(5, Device)),
+        ("deletion of what it was before", Some(held.clone()), deletion(6, Router)),
+        ("other tenant", Some(foreign), upsert(6, "device", "a")),
+        ("hash unknown", Some(unknown(held.clone())), upsert(6, "device", "a")),
+        ("hash unknown, older", Some(unknown(held.clone())), upsert(4, "device", "a")),
+        ("hash unknown, deletion", Some(unknown(held)), deletion(6, Device)),
+        ("deleted, older", Some(gone.clone()), upsert(4, "device", "a")),
+        ("deleted, equal", Some(gone.clone()), upsert(5, "device", "a")),
+        ("deleted, newer", Some(gone.clone()), upsert(6, "device", "a")),
+        ("deleted, other kind", Some(gone.clone()), upsert(6, "router", "a")),
+        ("deleted, deletion", Some(gone.clone()), deletion(6, Device)),
+        ("deleted, equal deletion", Some(gone.clone()), deletion(5, Device)),
+        ("deleted, forced deletion", Some(gone.clone()), forced(deletion(6, Device))),
+        ("deleted, unknown, older", Some(unknown(gone.clone())), upsert(4, "device", "a")),
+        ("deleted, unknown, equal", Some(unknown(gone.clone())), upsert(5, "device", "a")),
+        ("deleted, unknown, newer", Some(unknown(gone.clone())), upsert(6, "device", "a")),
+        ("deleted, unknown, deletion", Some(unknown(gone)), deletion(6, Device)),
+    ];
+    let lines: String = cases
+        .iter()
+        .map(|(name, applied, wish)| format!("{name}: {:?}\n", plan(applied.as_ref(), wish)))
+        .collect();
+    expect![[r#"
+        first: Act { remove: [] }
+        first is a deletion: Act { remove: [Router, Device] }
+        older: Superseded
+        older, forced: Superseded
+        older deletion: Superseded
+        equal, same: Unchanged
+        equal, other: Act { remove: [] }
+        newer, same: Unchanged
+        newer, same, forced: Act { remove: [] }
+        newer, other: Act { remove: [] }
+        other kind: Act { remove: [Device] }
+        deletion: Act { remove: [Device] }
+        equal deletion: Act { remove: [Device] }
+        deletion of what it was before: Act { remove: [Device] }
+        other tenant: ForeignTenant
+        hash unknown: Act { remove: [Router] }
+        hash unknown, older: Superseded
+        hash unknown, deletion: Act { remove: [Router, Device] }
+        deleted, older: Superseded
+        deleted, equal: Superseded
+        deleted, newer: Act { remove: [] }
+        deleted, other kind: Act { remove: [] }
+        deleted, deletion: Unchanged
+        deleted, equal deletion: Unchanged
+        deleted, forced deletion: Act { remove: [Router, Device] }
+        deleted, unknown, older: BuryAgain(Revision(5))
+        deleted, unknown, equal: BuryAgain(Revision(5))
+        deleted, unknown, newer: Act { remove: [Router] }
+        deleted, unknown, deletion: Act { remove: [Router, Device] }
+    "#]]
+    .assert_eq(&lines);
+}
+
+#[test]
+fn a_command_whose_time_is_over_is_replaced_unless_it_was_recorded() {
+    let with_command = upsert(5, "device", "with the command").fulfilled();
+    let spared = Spared::IfAppliedBefore(with_command.hash.clone().unwrap());
+    let late = |at| Wish { spared: spared.clone(), ..upsert(at, "device", "a") };
+    assert_eq!(plan(Some(&with_command), &late(5)), Plan::Unchanged);
+    let act = Plan::Act { remove: vec![] };
+    // The state is what it was before, and still the command may have been sent.
+    let before = upsert(4, "device", "a").fulfilled();
+    assert_eq!(plan(Some(&before), &late(5)), act);
+    assert_eq!(plan(Some(&with_command), &late(6)), act);
+    let replaced = upsert(5, "device", "a").fulfilled();
+    assert_eq!(plan(Some(&replaced), &late(5)), Plan::Unchanged);
+}
+
+#[test]
+fn the_hash_does_not_depend_on_the_order_of_members() {
+    #[derive(Serialize)]
+    struct Forth {
+        a: u8,
+        b: Vec<u8>,
+    }
+    #[derive(Serialize)]
+    struct Back {
+        b: Vec<u8>,
+        a: u8,
+    }
+    let forth = Hash::of(&Forth { a: 1, b: vec![2, 3] });
+    assert_eq!(forth, Hash::of(&Back { b: vec![2, 3], a: 1 }));
+    assert_ne!(forth, Hash::of(&Back { b: vec![3, 2], a: 1 }));
+    expect!["efbd0040190fb0871831e606c581f8a66db79d8e2bb836745a70051306956070"]
+        .assert_eq(forth.as_str());
+}

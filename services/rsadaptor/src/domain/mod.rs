@@ -1,0 +1,46 @@
+//! What the backend is told and when: pure rules without a clock, a network or a store.
+//!
+//! - [`configuration_of`], [`Body`]: effective configurations as HS Admin models
+//! - [`plan`]: what a record asks for, against what is applied already
+//! - [`Gate`]: what an answer of the backend means for the record that asked and for the others
+//! - [`backoff_ceiling`]: how long a failing record waits at most
+
+mod applied;
+mod attempt;
+mod backoff;
+mod builders;
+mod gate;
+mod recent;
+
+pub use applied::{Applied, Hash, Plan, Spared, Want, Wish, plan};
+pub use attempt::{Attempt, Ending, Later};
+pub use backoff::{BACKOFF_MAX, backoff_ceiling};
+pub use builders::{Body, configuration_of, live_action, resource_of};
+pub use gate::{Admission, Change, Counts, Gate, GateLimits, Ticket, Verdict, WaitReason};
+
+#[cfg(test)]
+mod tests {
+    use events::EffectiveDevice;
+    use serde_json::{Value, json};
+
+    /// A device with some members of its own.
+    pub(crate) fn device(members: &[(&str, Value)]) -> EffectiveDevice {
+        let mut device = json!({
+            "isp_id": "isp-1", "account_id": "a-1", "device_id": "d-1", "user_id": null,
+            "revision": 1, "kind": "device", "name": "Mia's tablet", "device_type": "tablet",
+            "is_iot": false, "mac": "3c:22:fb:01:02:03", "model": null, "serial": null,
+            "enabled": true, "target_agent_package": null, "act_rules": [],
+            "services": {
+                "content_filtering": {
+                    "enabled": true, "categories": ["adult"], "safe_search": true,
+                    "schedules": [], "blocking_page_url": null
+                },
+                "threat_protection": { "enabled": true, "blocking_page_url": null }
+            }
+        });
+        for (name, value) in members {
+            device[*name] = value.clone();
+        }
+        serde_json::from_value(device).unwrap()
+    }
+}

@@ -1,0 +1,156 @@
+//! The Kafka face: one record, one use case; one end, one reply or outcome.
+
+use eventbus::{Delivery, EventBusMessage, EventBusProducer, EventBusRegistry, Origin, Outcome};
+use events::{
+    AdaptorReply, AppliedReply, IspId, ReplyStatus, RequestId, Revision, RsProvisioningEvent, Text,
+    TopicEvent as _,
+};
+
+use crate::{
+    app::App,
+    application::{self, Request, act_on_device, apply_device, count_user, remove_device},
+    domain::{Attempt, Ending, Later},
+    infrastructure::problems::later,
+};
+
+const SOURCE: &str = "/rsadaptor";
+
+/// The topics of the service, each with its callback.
+pub fn registries(app: &App, replies: &EventBusProducer) -> Vec<EventBusRegistry> {
+    let (app, replies) = (app.clone(), replies.clone());
+    let topic = RsProvisioningEvent::topic().name;
+    vec![EventBusRegistry::new(topic, move |delivery| {
+        let (app, replies) = (app.clone(), replies.clone());
+        async move { on_record(&app, &replies, &delivery).await }
+    })]
+}
+
+/// Handles one record and answers it where it asks for that.
+pub async fn on_record(app: &App, replies: &EventBusProducer, delivery: &Delivery) -> Outcome {
+    let event = match delivery.message.event::<RsProvisioningEvent>() {
+        Ok(event) => event,
+        // It cannot be answered: what it is about is as unreadable as the rest.
+        Err(error) => {
+            return Outcome::Reject { reason: format!("{:#}", anyhow::Error::new(error)) };
+        }
+    };
+    let request = request(delivery);
+    let ending = match handle(app, &request, &event).await {
+        Ok(ending) => ending,
+        Err(later) => return wait(later),
+    };
+    if let Some(request_id) = &delivery.message.attributes.request_id {
+        let reply = reply(&delivery.message, request_id, &event, &ending);
+        if let Err(error) = replies.publish(&reply).await {
+            let reason = format!("{:#}", anyhow::Error::new(error));
+            return wait(later(&request.attempt, reason));
+        }
+    }
+    if !matches!(event, RsProvisioningEvent::RSUserUpdated(_)) {
+        metrics::counter!("rsadaptor_applied_total", "status" => status_name(ending.status))
+            .increment(1);
+    }
+    outcome(ending, delivery.message.attributes.request_id.is_some())
+}
+
+async fn handle(app: &App, request: &Request, event: &RsProvisioningEvent) -> application::Result {
+    match event {
+        RsProvisioningEvent::RSDeviceCreated(it) | RsProvisioningEvent::RSDeviceUpdated(it) => {
+            apply_device(app, request, it).await
+        }
+        RsProvisioningEvent::RSDeviceDeleted(it) => remove_device(app, request, it).await,
+        RsProvisioningEvent::RSDeviceAction(it) => act_on_device(app, request, it).await,
+        RsProvisioningEvent::RSUserUpdated(it) => count_user(it).await,
+        RsProvisioningEvent::RSCustomFlagsUpdated(_)
+        | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(_) => {
+            let reason = format!("{} is not supported by this version", event.event_type());
+            Ok(Ending::rejected(reason, None))
+        }
+    }
+}
+
+fn request(delivery: &Delivery) -> Request {
+    Request {
+        expires_at: delivery.message.attributes.expires_at,
+        force: delivery.message.attributes.force,
+        attempt: Attempt {
+            number: delivery.attempt,
+            last_if_counted: delivery.is_last_if_counted(),
+            first_attempt_at: delivery.first_attempt_at,
+            previous_failure_at: delivery.previous_failure_at,
+        },
+    }
+}
+
+fn wait(Later { after, counted, reason }: Later) -> Outcome {
+    Outcome::RetryAfter { after, counted, reason }
+}
+
+fn outcome(ending: Ending, replied: bool) -> Outcome {
+    match ending.status {
+        ReplyStatus::Applied | ReplyStatus::Unchanged => Outcome::Done,
+        ReplyStatus::Superseded | ReplyStatus::Expired | ReplyStatus::NotSent => {
+            Outcome::Skipped(status_name(ending.status))
+        }
+        ReplyStatus::Rejected if replied => Outcome::Skipped(status_name(ending.status)),
+        ReplyStatus::Rejected => {
+            Outcome::Reject { reason: ending.error.unwrap_or_else(|| "rejected".to_owned()) }
+        }
+    }
+}
+
+fn reply(
+    message: &EventBusMessage,
+    request_id: &RequestId,
+    event: &RsProvisioningEvent,
+    ending: &Ending,
+) -> EventBusMessage {
+    let (resource, revision, tenant) = about(event);
+    let reply = AdaptorReply::RSDeviceCreatedReply(AppliedReply {
+        request_id: request_id.clone(),
+        job_id: message.attributes.job_id.clone(),
+        resource: Text::try_from(resource.clone()).expect("an id is a text"),
+        revision,
+        held_revision: ending.held,
+        status: ending.status,
+        http_status: ending.http_status,
+        error: ending.error.clone(),
+    });
+    let mut reply =
+        EventBusMessage::new(&reply, SOURCE, Origin::Message { id: &message.attributes.id, n: 0 });
+    reply.attributes.subject = Some(resource);
+    reply.attributes.tenant = Some(tenant.clone());
+    reply
+}
+
+/// The resource, the revision and the tenant that an event is about.
+fn about(event: &RsProvisioningEvent) -> (String, Revision, &IspId) {
+    match event {
+        RsProvisioningEvent::RSDeviceCreated(it) | RsProvisioningEvent::RSDeviceUpdated(it) => {
+            (it.device_id.to_string(), it.revision, &it.isp_id)
+        }
+        RsProvisioningEvent::RSDeviceAction(it) => {
+            (it.device.device_id.to_string(), it.device.revision, &it.device.isp_id)
+        }
+        RsProvisioningEvent::RSDeviceDeleted(it) => {
+            (it.device_id.to_string(), it.revision, &it.isp_id)
+        }
+        RsProvisioningEvent::RSUserUpdated(it) => (it.user_id.to_string(), it.revision, &it.isp_id),
+        // Flags and intervals are a resource of their own beside the router.
+        RsProvisioningEvent::RSCustomFlagsUpdated(it)
+        | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(it) => {
+            (format!("{}~flags", it.device_id), it.revision, &it.isp_id)
+        }
+    }
+}
+
+fn status_name(status: ReplyStatus) -> &'static str {
+    match status {
+        ReplyStatus::Applied => "applied",
+        ReplyStatus::Unchanged => "unchanged",
+        ReplyStatus::Superseded => "superseded",
+        ReplyStatus::Rejected => "rejected",
+        ReplyStatus::Expired => "expired",
+        ReplyStatus::NotSent => "not_sent",
+    }
+}

@@ -1,0 +1,6 @@
+//! What the service speaks with: Kafka, MongoDB, the backend.
+
+pub mod hs;
+pub mod kafka;
+pub mod problems;
+pub mod store;

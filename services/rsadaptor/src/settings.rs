@@ -1,0 +1,134 @@
+//! What an operator may choose.
+
+use std::time::Duration;
+
+use chassis::mongo::MongoSettings;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::GateLimits;
+
+/// The defaults, with what each key means.
+pub const DEFAULTS: &str = include_str!("../rsadaptor.toml");
+
+/// What an operator may choose.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The bus.
+    pub kafka: eventbus::Settings,
+    /// The store.
+    pub mongo: MongoSettings,
+    /// What is remembered of applied devices.
+    pub applied: AppliedSettings,
+    /// How the backend is reached.
+    pub hs_admin: hs_admin::Settings,
+    /// When it is asked what.
+    pub gate: GateSettings,
+    /// What every service has.
+    #[serde(flatten)]
+    pub chassis: chassis::Settings,
+}
+
+/// What is remembered of applied devices.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppliedSettings {
+    /// How long a deletion is remembered.
+    pub tombstone_days: u32,
+}
+
+/// When the backend is asked what.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateSettings {
+    /// How often one record tries while nothing else is sent.
+    pub probe_interval_seconds: Seconds,
+    /// How long a record waits for what it refers to.
+    pub early_limit_seconds: Seconds,
+    /// How often the backend's status may count against a record that is alone.
+    pub status_counts_every_seconds: Seconds,
+    /// How often the backend is asked how it is.
+    pub status_interval_seconds: Seconds,
+}
+
+/// A time of a millisecond to a day, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Seconds(f64);
+
+impl Seconds {
+    /// The same as a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs_f64(self.0)
+    }
+}
+
+impl TryFrom<f64> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
+        match (0.001..=86_400.0).contains(&seconds) {
+            true => Ok(Self(seconds)),
+            false => Err("it must be 0.001 to 86400 seconds"),
+        }
+    }
+}
+
+impl From<Seconds> for f64 {
+    fn from(seconds: Seconds) -> Self {
+        seconds.0
+    }
+}
+
+impl AppliedSettings {
+    /// How long a deletion is remembered.
+    pub fn tombstone_life(&self) -> Duration {
+        Duration::from_secs(u64::from(self.tombstone_days) * 86_400)
+    }
+}
+
+impl GateSettings {
+    /// What the gate goes by.
+    pub fn limits(&self) -> GateLimits {
+        GateLimits {
+            probe_interval: self.probe_interval_seconds.duration(),
+            early: self.early_limit_seconds.duration(),
+            status_counts_every: self.status_counts_every_seconds.duration(),
+        }
+    }
+}
+
+impl chassis::ServiceSettings for Settings {
+    fn chassis(&self) -> &chassis::Settings {
+        &self.chassis
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_complete_and_known() {
+        let none: [(String, String); 0] = [];
+        let settings: Settings =
+            chassis::settings::load("rsadaptor", DEFAULTS, None, none).unwrap();
+        assert_eq!(settings.gate.limits().probe_interval, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_time_may_be_whole_or_fractional_and_must_be_sensible() {
+        let load = |seconds: &str| {
+            let name = "RSADAPTOR__GATE__PROBE_INTERVAL_SECONDS".to_owned();
+            let environment = [(name, seconds.to_owned())];
+            let loaded: anyhow::Result<Settings> =
+                chassis::settings::load("rsadaptor", DEFAULTS, None, environment);
+            loaded.map(|it| it.gate.limits().probe_interval)
+        };
+        assert_eq!(load("1").unwrap(), Duration::from_secs(1));
+        assert_eq!(load("0.25").unwrap(), Duration::from_millis(250));
+        for wrong in ["0", "-1", "NaN", "1e9", "soon"] {
+            load(wrong).unwrap_err();
+        }
+    }
+}

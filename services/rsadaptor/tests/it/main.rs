@@ -1,0 +1,11 @@
+//! rsadaptor from outside: records in; calls of the backend, rows, replies and dead letters out.
+#![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
+
+mod backend;
+mod service;
+
+mod answers;
+mod applying;
+mod gate;
+mod replies;
+mod wire;

@@ -1,0 +1,31 @@
+//! Why a use case did not end well.
+
+use eventbus::PublishError;
+
+use crate::infrastructure::store::StoreError;
+
+/// Why a use case did not end well. All of them fail in the same ways.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What was told contradicts itself.
+    #[error("{0}")]
+    Malformed(String),
+    /// An entity belongs to another ISP than the one that speaks.
+    #[error("{0}")]
+    TenantMismatch(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The bus failed.
+    #[error("failed to tell others")]
+    Publish(#[from] PublishError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(err: StoreError) -> Self {
+        match err {
+            StoreError::TenantMismatch { .. } => Self::TenantMismatch(err.to_string()),
+            StoreError::Mongo(_) | StoreError::Contended { .. } => Self::Store(err),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the service can be told: one use case, one file, one function.
+//!
+//! Each writes what it was told, then publishes the devices that this touches; each may run twice from the top.
+
+mod failure;
+mod publish_devices;
+mod remove_account;
+mod remove_device;
+mod remove_user;
+mod save_account;
+mod save_configuration;
+mod save_device;
+mod save_provision;
+mod save_user;
+
+pub use failure::Failure;
+pub use publish_devices::{publish_devices, publish_devices_of};
+pub use remove_account::remove_account;
+pub use remove_device::remove_device;
+pub use remove_user::remove_user;
+pub use save_account::save_account;
+pub use save_configuration::save_configuration;
+pub use save_device::save_device;
+pub use save_provision::save_provision;
+pub use save_user::save_user;
+
+/// What a use case was asked with.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// The id of the message, from which the ids of the messages that it causes are derived.
+    pub message_id: String,
+}
+
+/// Whether what was told has any effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It has, or had at an earlier attempt.
+    Applied,
+    /// Something newer is known.
+    Superseded,
+}

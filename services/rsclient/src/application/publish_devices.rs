@@ -1,0 +1,174 @@
+//! Tell the others what holds for devices now.
+
+use std::collections::HashMap;
+
+use eventbus::{EventBusMessage, Origin, PublishError};
+use events::{AccountId, DeviceId, IspId, RsProvisioningEvent, UserId};
+use futures_util::future::{join_all, try_join_all};
+use jiff::Timestamp;
+
+use crate::{
+    SOURCE,
+    app::App,
+    application::{Cause, Failure},
+    domain::{Account, Configuration, Device, Inputs, Publication, Published, User, publication},
+    infrastructure::store::DevicesOf,
+};
+
+/// Publishes all devices of somebody, in bounded batches.
+///
+/// # Errors
+/// The store or the bus failed; doing it again does all of it again.
+pub async fn publish_devices_of(
+    app: &App,
+    cause: &Cause,
+    isp_id: &IspId,
+    of: DevicesOf<'_>,
+) -> Result<(), Failure> {
+    let limit = app.publishing.batch_devices.max(1);
+    let mut after = None;
+    loop {
+        let ids = app.store.devices.page(isp_id, of, after.as_ref(), limit).await?;
+        publish_devices(app, cause, &ids).await?;
+        match ids.last() {
+            Some(last) if ids.len() == limit => after = Some(last.clone()),
+            Some(_) | None => return Ok(()),
+        }
+    }
+}
+
+/// Publishes what holds for these devices, after the input that touches them was written.
+///
+/// The order of the steps is what makes concurrent changes safe: the revision is raised after the input was
+/// written, and all inputs are read after that. So whoever publishes the highest revision has seen every input.
+///
+/// # Errors
+/// The store or the bus failed; doing it again does all of it again.
+pub async fn publish_devices(app: &App, cause: &Cause, ids: &[DeviceId]) -> Result<(), Failure> {
+    let mut n = 0;
+    for batch in ids.chunks(app.publishing.batch_devices.max(1)) {
+        app.store.devices.raise(batch, Timestamp::now().as_millisecond()).await?;
+        let read = Read::all(app, batch).await?;
+        let due = read.due(app).await?;
+        fail::fail_point!("rsclient::before-publish", |_| std::process::abort());
+        let sent = due.iter().enumerate().map(|(at, (_, event))| {
+            let n = n + u32::try_from(at).unwrap_or(u32::MAX);
+            publish(app, cause, n, event)
+        });
+        let sent = join_all(sent).await;
+        n += u32::try_from(due.len()).unwrap_or(u32::MAX);
+        settle(app, &due, sent).await?;
+        app.store.devices.mark_ended(&read.ended()).await?;
+    }
+    Ok(())
+}
+
+async fn publish(
+    app: &App,
+    cause: &Cause,
+    n: u32,
+    event: &RsProvisioningEvent,
+) -> Result<(), PublishError> {
+    let origin = Origin::Message { id: &cause.message_id, n };
+    app.bus.publish(&EventBusMessage::new(event, SOURCE, origin)).await?;
+    Ok(())
+}
+
+/// Notes what was published. One message that failed does not hide that the others did not.
+async fn settle(
+    app: &App,
+    due: &[(&Device, RsProvisioningEvent)],
+    sent: Vec<Result<(), PublishError>>,
+) -> Result<(), Failure> {
+    let mut failed = None;
+    for ((device, event), sent) in due.iter().zip(sent) {
+        if let Err(err) = sent {
+            failed = Some(err);
+            continue;
+        }
+        if let Some(action) = &device.pending_action {
+            app.store.devices.clear_action(&device.id, action.id.as_str()).await?;
+        }
+        if matches!(event, RsProvisioningEvent::RSDeviceDeleted(_)) {
+            app.store.devices.mark_removed(&device.id, device.rs_revision).await?;
+        }
+    }
+    failed.map_or(Ok(()), |err| Err(err.into()))
+}
+
+/// Everything that the configurations of a batch of devices depend on.
+struct Read {
+    devices: Vec<Device>,
+    accounts: HashMap<AccountId, Account>,
+    users: HashMap<UserId, User>,
+    configurations: HashMap<IspId, Configuration>,
+}
+
+impl Read {
+    /// Devices first: their revisions must not be newer than what is read of the others.
+    async fn all(app: &App, ids: &[DeviceId]) -> Result<Self, Failure> {
+        let devices = app.store.devices.find(ids).await?;
+        let users: Vec<&UserId> =
+            devices.iter().filter_map(|it| it.state.as_ref()?.user_id.as_ref()).collect();
+        let accounts: Vec<&AccountId> = devices.iter().map(|it| &it.account_id).collect();
+        let isps: Vec<&IspId> = devices.iter().map(|it| &it.isp_id).collect();
+        let accounts = app.store.accounts.find(&unique(accounts)).await?;
+        let users = app.store.users.find(&unique(users)).await?;
+        let configurations = app.store.configurations.find(&unique(isps)).await?;
+        Ok(Self {
+            accounts: accounts.into_iter().map(|it| (it.id.clone(), it)).collect(),
+            users: users.into_iter().map(|it| (it.id.clone(), it)).collect(),
+            configurations: configurations.into_iter().map(|it| (it.isp_id.clone(), it)).collect(),
+            devices,
+        })
+    }
+
+    fn inputs<'a>(&'a self, device: &'a Device) -> Inputs<'a> {
+        let user = device.state.as_ref().and_then(|it| it.user_id.as_ref());
+        Inputs {
+            device,
+            account: self.accounts.get(&device.account_id),
+            user: user.and_then(|it| self.users.get(it)),
+            configuration: self.configurations.get(&device.isp_id),
+        }
+    }
+
+    /// What is to be said. A device is marked as served before that is said, so that whoever finds it not served
+    /// any more knows that it must be taken back.
+    async fn due(&self, app: &App) -> Result<Vec<(&Device, RsProvisioningEvent)>, Failure> {
+        let now = Timestamp::now();
+        let said = self.devices.iter().map(|it| said(app, self.inputs(it), now));
+        Ok(try_join_all(said).await?.into_iter().flatten().collect())
+    }
+
+    fn ended(&self) -> Vec<(DeviceId, events::Revision)> {
+        let ended = self.devices.iter().filter(|it| self.inputs(it).has_ended());
+        ended.map(|it| (it.id.clone(), it.revision)).collect()
+    }
+}
+
+async fn said<'a>(
+    app: &App,
+    inputs: Inputs<'a>,
+    now: Timestamp,
+) -> Result<Option<(&'a Device, RsProvisioningEvent)>, Failure> {
+    let device = inputs.device;
+    let event = match publication(inputs, now) {
+        Publication::Live(event) => event,
+        Publication::Removed(event) => return Ok(Some((device, event))),
+        Publication::Nothing => return Ok(None),
+    };
+    let ours = match device.published {
+        Published::Live => true,
+        Published::Never | Published::Removed => {
+            app.store.devices.mark_live(&device.id, device.rs_revision).await?
+        }
+    };
+    Ok(ours.then_some((device, event)))
+}
+
+fn unique<T: Ord>(mut ids: Vec<T>) -> Vec<T> {
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}

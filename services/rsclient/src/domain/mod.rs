@@ -1,0 +1,15 @@
+//! What holds for a device, and what is said about it. Pure.
+
+mod account;
+mod builders;
+mod configuration;
+mod device;
+mod effective;
+mod user;
+
+pub use account::{Account, AccountState};
+pub use builders::{Publication, changed_user, publication};
+pub use configuration::Configuration;
+pub use device::{Device, DeviceState, Published};
+pub use effective::{Inputs, effective_device};
+pub use user::{User, UserState};

@@ -1,0 +1,5 @@
+//! The outside world: Kafka in and out, MongoDB.
+
+pub mod kafka;
+pub mod problems;
+pub mod store;

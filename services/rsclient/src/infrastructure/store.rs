@@ -1,0 +1,157 @@
+//! Accounts, users, devices and configurations at rest.
+//!
+//! Every write is one conditional write of one document: it takes effect where what is held is not newer. An
+//! upsert whose condition fails on an existing document collides with its `_id`; what is held then tells why.
+
+mod accounts;
+mod configurations;
+mod devices;
+mod users;
+
+use std::time::Duration;
+
+pub use accounts::Accounts;
+pub use configurations::Configurations;
+pub use devices::{Devices, DevicesOf};
+pub use users::Users;
+
+use events::{IspId, Revision};
+use mongodb::{
+    Collection, Database, IndexModel,
+    bson::{Bson, DateTime, Document, doc, serialize_to_bson},
+    error::{ErrorKind, WriteFailure},
+    options::{IndexOptions, UpdateModifications},
+};
+use serde::Serialize;
+
+/// The server's code for a second document with one `_id`.
+const DUPLICATE_KEY: i32 = 11_000;
+/// How often a write is tried that collides with others.
+const ATTEMPTS_MAX: u32 = 10;
+
+/// Whether a write took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It did, now or at an earlier attempt with the same revision.
+    Yes,
+    /// Something newer is held.
+    Superseded,
+}
+
+/// Why a document could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The server did not answer, or not well.
+    #[error("the store did not answer")]
+    Mongo(#[from] mongodb::error::Error),
+    /// The entity belongs to another ISP.
+    #[error("`{id}` belongs to another ISP")]
+    TenantMismatch {
+        /// The entity.
+        id: String,
+    },
+    /// Others wrote the document again and again.
+    #[error("`{id}` is written by too many at a time")]
+    Contended {
+        /// The entity.
+        id: String,
+    },
+}
+
+/// A cheap handle to everything that is stored.
+#[derive(Clone)]
+pub struct Store {
+    /// Households.
+    pub accounts: Accounts,
+    /// People.
+    pub users: Users,
+    /// Devices.
+    pub devices: Devices,
+    /// What ISPs say for all of their accounts.
+    pub configurations: Configurations,
+}
+
+impl Store {
+    /// Makes the indexes that the queries rely on. Tombstones are kept for `tombstone_life`.
+    ///
+    /// # Errors
+    /// The server did not answer.
+    pub async fn open(database: &Database, tombstone_life: Duration) -> Result<Self, StoreError> {
+        Ok(Self {
+            accounts: Accounts::open(database, tombstone_life).await?,
+            users: Users::open(database, tombstone_life).await?,
+            devices: Devices::open(database, tombstone_life).await?,
+            configurations: Configurations::open(database),
+        })
+    }
+}
+
+/// Writes `update` where what is held of `id` matches `guard`, or nothing is held.
+async fn write<T: Send + Sync>(
+    documents: &Collection<T>,
+    id: &str,
+    isp_id: &IspId,
+    guard: Document,
+    update: impl Into<UpdateModifications>,
+) -> Result<Written, StoreError> {
+    let update = update.into();
+    let mut expected = doc! { "_id": id, "isp_id": isp_id.as_str() };
+    expected.extend(guard);
+    for _ in 0..ATTEMPTS_MAX {
+        match documents.update_one(expected.clone(), update.clone()).upsert(true).await {
+            Ok(_) => return Ok(Written::Yes),
+            Err(err) if is_duplicate_key(&err) => (),
+            Err(err) => return Err(err.into()),
+        }
+        // Either it was inserted this very moment, then it matches now, or what is held is in the way.
+        let plain = documents.clone_with_type::<Document>();
+        if plain.find_one(expected.clone()).await?.is_some() {
+            continue;
+        }
+        match plain.find_one(doc! { "_id": id }).await? {
+            None => (),
+            Some(held) if held.get_str("isp_id").is_ok_and(|it| it == isp_id.as_str()) => {
+                return Ok(Written::Superseded);
+            }
+            Some(_) => return Err(StoreError::TenantMismatch { id: id.to_owned() }),
+        }
+    }
+    Err(StoreError::Contended { id: id.to_owned() })
+}
+
+/// What may be overwritten by a state: anything older, and the same state again, but no deletion.
+fn not_newer_than(revision: Revision) -> Document {
+    let revision = revision.as_i64();
+    doc! { "$or": [
+        { "revision": { "$lt": revision } },
+        { "revision": revision, "deleted": false },
+    ] }
+}
+
+fn is_duplicate_key(err: &mongodb::error::Error) -> bool {
+    match err.kind.as_ref() {
+        ErrorKind::Write(WriteFailure::WriteError(err)) => err.code == DUPLICATE_KEY,
+        ErrorKind::Command(err) => err.code == DUPLICATE_KEY,
+        _ => false,
+    }
+}
+
+fn to_bson(state: &impl Serialize) -> Result<Bson, StoreError> {
+    Ok(serialize_to_bson(state).map_err(mongodb::error::Error::from)?)
+}
+
+/// The moment after which a tombstone written now is forgotten.
+fn forgotten_after(life: Duration) -> DateTime {
+    let life_ms = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
+    DateTime::from_millis(DateTime::now().timestamp_millis().saturating_add(life_ms))
+}
+
+fn index(keys: Document) -> IndexModel {
+    IndexModel::builder().keys(keys).build()
+}
+
+/// Documents with a moment in `expire_at` go away at that moment.
+fn expiry() -> IndexModel {
+    let options = IndexOptions::builder().expire_after(Duration::ZERO).build();
+    IndexModel::builder().keys(doc! { "expire_at": 1 }).options(options).build()
+}

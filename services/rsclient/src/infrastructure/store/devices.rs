@@ -1,0 +1,201 @@
+//! The collection `devices`.
+
+use std::time::Duration;
+
+use events::{AccountId, DeletedDevice, DeviceId, IspId, Revision, UserId};
+use futures_util::{TryStreamExt, future::try_join_all};
+use mongodb::{
+    Collection, Database,
+    bson::{DateTime, Document, doc},
+};
+use serde::Deserialize;
+
+use super::{StoreError, Written, expiry, forgotten_after, index, not_newer_than, to_bson, write};
+use crate::domain::{Device, DeviceState};
+
+/// A cheap handle to the devices.
+#[derive(Clone)]
+pub struct Devices {
+    documents: Collection<Device>,
+    tombstone_life: Duration,
+}
+
+/// Whose devices.
+#[derive(Clone, Copy, Debug)]
+pub enum DevicesOf<'a> {
+    /// Those of a household.
+    Account(&'a AccountId),
+    /// Those of a person.
+    User(&'a UserId),
+    /// All of an ISP.
+    Isp,
+}
+
+impl Devices {
+    pub(super) async fn open(database: &Database, life: Duration) -> Result<Self, StoreError> {
+        let documents = database.collection("devices");
+        let indexes = [
+            index(doc! { "isp_id": 1, "_id": 1 }),
+            index(doc! { "account_id": 1, "_id": 1 }),
+            index(doc! { "state.user_id": 1, "_id": 1 }),
+            expiry(),
+        ];
+        documents.create_indexes(indexes).await?;
+        Ok(Self { documents, tombstone_life: life })
+    }
+
+    /// Writes what provisioning says of a device, unless something newer is held.
+    ///
+    /// # Errors
+    /// The store does not answer, or the device is another ISP's.
+    pub async fn save(&self, said: &events::Device) -> Result<Written, StoreError> {
+        let mut set = doc! {
+            "account_id": said.account_id.as_str(),
+            "revision": said.revision.as_i64(),
+            "deleted": false,
+            "state": to_bson(&DeviceState::from(said))?,
+        };
+        // A command waits here until somebody has published it: whoever publishes the highest revision sees it.
+        if let Some(action) = &said.action {
+            set.insert("pending_action", to_bson(action)?);
+        }
+        let update = doc! { "$set": set, "$unset": { "expire_at": "" } };
+        let guard = not_newer_than(said.revision);
+        write(&self.documents, said.device_id.as_str(), &said.isp_id, guard, update).await
+    }
+
+    /// Ends a device, unless something newer is held. What it was stays known.
+    ///
+    /// # Errors
+    /// The store does not answer, or the device is another ISP's.
+    pub async fn remove(&self, said: &DeletedDevice) -> Result<Written, StoreError> {
+        let revision = said.revision.as_i64();
+        let update = doc! {
+            "$set": {
+                "revision": revision,
+                "deleted": true,
+                "expire_at": forgotten_after(self.tombstone_life),
+            },
+            "$setOnInsert": { "account_id": said.account_id.as_str() },
+        };
+        let guard = doc! { "revision": { "$lte": revision } };
+        write(&self.documents, said.device_id.as_str(), &said.isp_id, guard, update).await
+    }
+
+    /// Ids behind `after`, in order, at most `limit`; tombstones left out.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn page(
+        &self,
+        isp_id: &IspId,
+        of: DevicesOf<'_>,
+        after: Option<&DeviceId>,
+        limit: usize,
+    ) -> Result<Vec<DeviceId>, StoreError> {
+        #[derive(Deserialize)]
+        struct Id {
+            #[serde(rename = "_id")]
+            id: DeviceId,
+        }
+        let mut filter = doc! { "isp_id": isp_id.as_str(), "deleted": false };
+        match of {
+            DevicesOf::Account(id) => drop(filter.insert("account_id", id.as_str())),
+            DevicesOf::User(id) => drop(filter.insert("state.user_id", id.as_str())),
+            DevicesOf::Isp => (),
+        }
+        if let Some(after) = after {
+            filter.insert("_id", doc! { "$gt": after.as_str() });
+        }
+        let ids = self
+            .documents
+            .clone_with_type::<Id>()
+            .find(filter)
+            .sort(doc! { "_id": 1 })
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .projection(doc! { "_id": 1 })
+            .await?;
+        Ok(ids.map_ok(|it| it.id).try_collect().await?)
+    }
+
+    /// Raises the revision of the effective configuration of each of these devices, to at least `now_ms`.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn raise(&self, ids: &[DeviceId], now_ms: i64) -> Result<(), StoreError> {
+        let next = doc! { "$add": [{ "$ifNull": ["$rs_revision", 0_i64] }, 1_i64] };
+        let raise = vec![doc! { "$set": { "rs_revision": { "$max": [next, now_ms] } } }];
+        self.documents.update_many(these(ids), raise).await?;
+        Ok(())
+    }
+
+    /// The devices of these ids that are known.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn find(&self, ids: &[DeviceId]) -> Result<Vec<Device>, StoreError> {
+        let found = self.documents.find(these(ids)).sort(doc! { "_id": 1 }).await?;
+        Ok(found.try_collect().await?)
+    }
+
+    /// Notes that a device is about to be published as served, unless its revision was raised since it was read:
+    /// then somebody else publishes it, with everything that is known here and more.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn mark_live(&self, id: &DeviceId, read: Revision) -> Result<bool, StoreError> {
+        let mark = doc! { "$set": { "published": "live" } };
+        let result = self.documents.update_one(unraised(id, read), mark).await?;
+        Ok(result.matched_count == 1)
+    }
+
+    /// Notes that others were told that a device is not served any more, unless it was raised since.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn mark_removed(&self, id: &DeviceId, read: Revision) -> Result<(), StoreError> {
+        let mark = doc! { "$set": { "published": "removed" } };
+        self.documents.update_one(unraised(id, read), mark).await?;
+        Ok(())
+    }
+
+    /// A command was published, or has expired.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn clear_action(&self, id: &DeviceId, action: &str) -> Result<(), StoreError> {
+        let still_pending = doc! { "_id": id.as_str(), "pending_action.id": action };
+        let clear = doc! { "$unset": { "pending_action": "" } };
+        self.documents.update_one(still_pending, clear).await?;
+        Ok(())
+    }
+
+    /// These devices ended with their account: they are forgotten in time, before its tombstone is.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn mark_ended(&self, ended: &[(DeviceId, Revision)]) -> Result<(), StoreError> {
+        let forgotten = forgotten_after(self.tombstone_life);
+        try_join_all(ended.iter().map(|(id, revision)| self.forget(id, *revision, forgotten))).await?;
+        Ok(())
+    }
+
+    async fn forget(&self, id: &DeviceId, revision: Revision, after: DateTime) -> Result<(), StoreError> {
+        let unchanged = doc! {
+            "_id": id.as_str(),
+            "revision": revision.as_i64(),
+            "expire_at": { "$exists": false },
+        };
+        self.documents.update_one(unchanged, doc! { "$set": { "expire_at": after } }).await?;
+        Ok(())
+    }
+}
+
+fn these(ids: &[DeviceId]) -> Document {
+    let ids: Vec<&str> = ids.iter().map(|it| it.as_str()).collect();
+    doc! { "_id": { "$in": ids } }
+}
+
+fn unraised(id: &DeviceId, read: Revision) -> Document {
+    doc! { "_id": id.as_str(), "rs_revision": read.as_i64() }
+}
