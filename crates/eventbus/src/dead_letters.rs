@@ -63,7 +63,12 @@ pub(crate) async fn set_aside(
     metrics::counter!("eventbus_dead_letters_total",
         "topic" => record.topic().to_owned(), "group" => history.group.to_owned(), "cause" => cause)
     .increment(1);
-    tracing::error!(cause, error = history.error, attempts = history.attempts, "a record was set aside");
+    tracing::error!(
+        cause,
+        error = history.error,
+        attempts = history.attempts,
+        "a record was set aside"
+    );
 }
 
 fn headers(record: &OwnedMessage, history: &History<'_>, now: &str) -> OwnedHeaders {

@@ -29,7 +29,8 @@ impl DualEventBusConsumer {
     /// A topic is registered already, or the consumer is closed; then none of the registries is taken.
     pub fn register(&self, registries: Vec<EventBusRegistry>) -> Result<(), RegisterError> {
         let taken = self.get_registered_topics();
-        if let Some(it) = registries.iter().find(|it| taken.iter().any(|topic| topic == it.topic())) {
+        if let Some(it) = registries.iter().find(|it| taken.iter().any(|topic| topic == it.topic()))
+        {
             return Err(RegisterError::AlreadyRegistered(it.topic().to_owned()));
         }
         let (performant, reliable) = self.segregate(registries, |it| it.topic());

@@ -92,11 +92,7 @@ impl EventBusProducer {
             .set("linger.ms", if config.flush_every_message { "0" } else { LINGER_MS });
         passed_through(&mut client, &config.properties)?;
         let producer = client.create().map_err(FactoryError::Client)?;
-        Ok(Self {
-            serializer,
-            config: Arc::new(client),
-            client: Arc::new(RwLock::new(producer)),
-        })
+        Ok(Self { serializer, config: Arc::new(client), client: Arc::new(RwLock::new(producer)) })
     }
 
     /// Answers once the broker has acknowledged the message.
@@ -131,8 +127,14 @@ impl EventBusProducer {
         headers: OwnedHeaders,
     ) -> Result<Delivered, PublishError> {
         use rdkafka::Message;
-        let copy = FutureRecord { topic, partition: None, payload: record.payload(), key: record.key(),
-            timestamp: None, headers: Some(headers) };
+        let copy = FutureRecord {
+            topic,
+            partition: None,
+            payload: record.payload(),
+            key: record.key(),
+            timestamp: None,
+            headers: Some(headers),
+        };
         self.send(copy).await
     }
 

@@ -159,7 +159,10 @@ fn bare_json(message: &EventBusMessage) -> Vec<u8> {
     serde_json::to_vec(&object).expect("a JSON object can be written")
 }
 
-fn read_bare_json(record: &OwnedMessage, value: &[u8]) -> Result<EventBusMessage, DeserializeError> {
+fn read_bare_json(
+    record: &OwnedMessage,
+    value: &[u8],
+) -> Result<EventBusMessage, DeserializeError> {
     #[derive(serde::Deserialize)]
     struct Bare {
         event_type: String,
@@ -224,7 +227,10 @@ impl<'a> HeaderTexts<'a> {
         value.ok_or_else(|| wrong(name, "is missing".to_owned()))
     }
 
-    fn parsed<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>, DeserializeError>
+    fn parsed<T: std::str::FromStr>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<T>, DeserializeError>
     where
         T::Err: std::fmt::Display,
     {
@@ -242,7 +248,5 @@ impl<'a> HeaderTexts<'a> {
 /// Headers in the form that the client library takes.
 pub(crate) fn owned_headers(headers: &Headers) -> OwnedHeaders {
     let empty = OwnedHeaders::new_with_capacity(headers.len());
-    headers
-        .iter()
-        .fold(empty, |all, (key, value)| all.insert(Header { key, value: Some(value) }))
+    headers.iter().fold(empty, |all, (key, value)| all.insert(Header { key, value: Some(value) }))
 }

@@ -17,7 +17,9 @@ impl TraceContext {
     pub fn current() -> Self {
         let mut headers = BTreeMap::new();
         let context = tracing::Span::current().context();
-        global::get_text_map_propagator(|it| it.inject_context(&context, &mut Carrier(&mut headers)));
+        global::get_text_map_propagator(|it| {
+            it.inject_context(&context, &mut Carrier(&mut headers))
+        });
         headers.retain(|_, it| !it.is_empty());
         Self(headers)
     }

@@ -33,6 +33,25 @@ pub struct Wanted {
     pub max_message_bytes: u32,
 }
 
+impl Wanted {
+    /// A topic and the dead-letter topic of a group, for a test of its own.
+    #[must_use]
+    pub fn with_dead_letters(name: &str, group: &str, partitions: i32) -> Vec<Self> {
+        let one = |name: String, partitions, max_message_bytes| Self {
+            name,
+            partitions,
+            retention_ms: milliseconds(1),
+            cleanup_policy: "delete",
+            max_message_bytes,
+        };
+        let dead = events::topics::dead_letter_topic(name, group);
+        vec![
+            one(name.to_owned(), partitions, RECORD_BYTES_MAX),
+            one(dead, DEAD_LETTER_PARTITIONS, DEAD_LETTER_BYTES_MAX),
+        ]
+    }
+}
+
 /// Every topic of the registry and every dead-letter topic.
 #[must_use]
 pub fn wanted() -> Vec<Wanted> {
@@ -57,12 +76,19 @@ fn milliseconds(hours: u32) -> u64 {
     u64::from(hours) * 60 * 60 * 1000
 }
 
-/// Makes those topics that the broker does not have and waits until it shows them all.
+/// Makes the registry's topics, as far as the broker does not have them, and waits until it shows them all.
 ///
 /// # Errors
 /// When the broker refuses one or does not show it in time.
 pub async fn create(bootstrap: &str) -> Result<()> {
-    let wanted = wanted();
+    make(bootstrap, wanted()).await
+}
+
+/// Makes those of the `wanted` topics that the broker does not have and waits until it shows them all.
+///
+/// # Errors
+/// When the broker refuses one or does not show it in time.
+pub async fn make(bootstrap: &str, wanted: Vec<Wanted>) -> Result<()> {
     let missing = missing(bootstrap, &wanted).await?;
     if missing.is_empty() {
         return Ok(());

@@ -65,7 +65,9 @@ impl ClientContext for Context {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error => tracing::warn!(facility, message, "librdkafka reports an error"),
+            | RDKafkaLogLevel::Error => {
+                tracing::warn!(facility, message, "librdkafka reports an error")
+            }
             RDKafkaLogLevel::Warning if facility == "OFFSET" => {
                 metrics::counter!("eventbus_offset_resets_total", "group" => self.group.clone())
                     .increment(1);

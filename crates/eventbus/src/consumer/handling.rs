@@ -66,9 +66,15 @@ impl Handling {
             Ok(message) => message,
             Err(err) => return self.refuse(tried, Cause::Undecodable, &err.to_string()).await,
         };
-        let span = tracing::info_span!("record",
-            topic = record.topic(), partition = record.partition(), offset = record.offset(),
-            key = message.key, event_type = message.event_type, attempt = tried.attempts);
+        let span = tracing::info_span!(
+            "record",
+            topic = record.topic(),
+            partition = record.partition(),
+            offset = record.offset(),
+            key = message.key,
+            event_type = message.event_type,
+            attempt = tried.attempts
+        );
         message.trace_id.adopt(&span);
         let delivery = Delivery {
             attempt: tried.attempts,
@@ -136,7 +142,12 @@ impl Handling {
                 if tried.counted >= self.attempts_max {
                     return self.refuse(tried, Cause::Exhausted, &reason).await;
                 }
-                tracing::warn!(reason, counted, after_ms = after.as_millis() as u64, "a record waits");
+                tracing::warn!(
+                    reason,
+                    counted,
+                    after_ms = after.as_millis() as u64,
+                    "a record waits"
+                );
                 return Ended::Retry { after };
             }
         }

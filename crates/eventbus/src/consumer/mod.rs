@@ -119,8 +119,14 @@ impl EventBusConsumer {
             limit: config.handler_limit,
         });
         let worker = Worker::new(
-            config, client, handling, Arc::clone(&registries), commands_in, status_out,
-            waker.clone(), Handle::current(),
+            config,
+            client,
+            handling,
+            Arc::clone(&registries),
+            commands_in,
+            status_out,
+            waker.clone(),
+            Handle::current(),
         )?;
         // The thread ends when the consumer is closed or dropped.
         let worker = tokio::task::spawn_blocking(move || worker.run());

@@ -108,7 +108,10 @@ fn connect(
 }
 
 impl Worker {
-    #[allow(clippy::too_many_arguments, reason = "the ends of everything that the handle holds the other ends of")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the ends of everything that the handle holds the other ends of"
+    )]
     pub(crate) fn new(
         config: ConsumerConfig,
         client: ClientConfig,
@@ -120,8 +123,7 @@ impl Worker {
         runtime: Handle,
     ) -> Result<Self, FactoryError> {
         let consumer = connect(&client, &config.group, &waker).map_err(FactoryError::Client)?;
-        let dispatcher =
-            Dispatcher::new(handling, runtime, waker.clone(), config.max_in_flight);
+        let dispatcher = Dispatcher::new(handling, runtime, waker.clone(), config.max_in_flight);
         Ok(Self {
             config,
             client,
@@ -225,7 +227,11 @@ impl Worker {
             // Before the assignment: a queue that is split off later lets records pass each other.
             let Some(mut queue) = self.consumer.split_partition_queue(it.topic(), it.partition())
             else {
-                tracing::error!(topic = it.topic(), partition = it.partition(), "no queue for a partition");
+                tracing::error!(
+                    topic = it.topic(),
+                    partition = it.partition(),
+                    "no queue for a partition"
+                );
                 continue;
             };
             let waker = self.waker.clone();
@@ -240,7 +246,11 @@ impl Worker {
             tracing::error!(%err, "partitions could not be taken");
         }
         self.joined = true;
-        tracing::info!(group = self.config.group, partitions = partitions.count(), "partitions were assigned");
+        tracing::info!(
+            group = self.config.group,
+            partitions = partitions.count(),
+            "partitions were assigned"
+        );
     }
 
     fn revoke(&mut self, partitions: &TopicPartitionList) {
@@ -257,7 +267,11 @@ impl Worker {
         }
         // An eager group takes everything away before it gives; a cooperative one leaves the rest.
         self.joined = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        tracing::info!(group = self.config.group, partitions = elements.len(), "partitions were revoked");
+        tracing::info!(
+            group = self.config.group,
+            partitions = elements.len(),
+            "partitions were revoked"
+        );
     }
 
     /// Lets the work in flight of these partitions end, commits what is done and forgets them.
@@ -322,7 +336,8 @@ impl Worker {
             if asynchronous || !waited {
                 return;
             }
-        } else if !waited && self.dispatcher.done_since_commit() < self.config.commit_every_records {
+        } else if !waited && self.dispatcher.done_since_commit() < self.config.commit_every_records
+        {
             return;
         }
         let offsets = self.dispatcher.uncommitted(auto);

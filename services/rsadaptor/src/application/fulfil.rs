@@ -20,34 +20,164 @@ use crate::{
 /// How often one attempt may find that somebody else was faster.
 const ROUNDS_MAX: usize = 4;
 
+/// A wish on its way.
+#[derive(Clone, Copy)]
+struct Errand<'a> {
+    app: &'a App,
+    request: &'a Request,
+    id: &'a DeviceId,
+    wish: &'a Wish,
+}
+
+/// The record is over, or, without an ending, another look at what is applied is due; or it waits.
+type Round = std::result::Result<Option<Ending>, Later>;
+
 /// Makes `wish` come true for the device `id`, unless something newer has.
 pub(super) async fn fulfil(app: &App, request: &Request, id: &DeviceId, wish: &Wish) -> Result {
-    let attempt = &request.attempt;
+    let errand = Errand { app, request, id, wish };
     for _ in 0..ROUNDS_MAX {
-        if !request.has_expired() {
-            app.backend.look(id)?;
-        }
-        let applied = app.applied.find(id).await.map_err(|it| store_later(attempt, it))?;
-        let held = applied.as_ref().map(|it| it.revision);
-        let decided = plan(applied.as_ref(), wish);
-        if request.has_expired() {
-            return expired(app, request, id, &decided, held).await;
-        }
-        let ending = match decided {
-            Plan::ForeignTenant => Some(foreign_tenant(id)),
-            Plan::Superseded => Some(Ending::new(ReplyStatus::Superseded, held)),
-            Plan::Unchanged => record_unchanged(app, request, id, wish, held).await?,
-            Plan::BuryAgain(revision) => {
-                let buried = applied.as_ref().expect("there is a tombstone to bury under");
-                bury_again(app, request, id, buried, revision).await?
-            }
-            Plan::Act { remove } => act(app, request, id, wish, &remove, held).await?,
-        };
-        if let Some(ending) = ending {
+        if let Some(ending) = errand.round().await? {
             return Ok(ending);
         }
     }
-    Err(later(attempt, "others were faster again and again"))
+    Err(later(&request.attempt, "others were faster again and again"))
+}
+
+impl Errand<'_> {
+    async fn round(&self) -> Round {
+        let Self { app, request, id, wish } = *self;
+        if !request.has_expired() {
+            app.backend.look(id)?;
+        }
+        let applied = self.stored(app.applied.find(id).await)?;
+        let held = applied.as_ref().and_then(Applied::held);
+        let decided = plan(applied.as_ref(), wish);
+        if request.has_expired() {
+            return self.expired(&decided, held).await;
+        }
+        match decided {
+            Plan::ForeignTenant => Ok(Some(foreign_tenant(id))),
+            Plan::Superseded => Ok(Some(Ending::new(ReplyStatus::Superseded, held))),
+            Plan::Unchanged => self.record_unchanged(held).await,
+            Plan::BuryAgain => {
+                let tombstone = applied.expect("there is a tombstone to bury under");
+                self.bury_again(tombstone).await
+            }
+            Plan::Act { remove } => self.act(&remove, held).await,
+        }
+    }
+
+    async fn expired(&self, decided: &Plan, held: Option<Revision>) -> Round {
+        // An attempt that was cut off may have sent it.
+        if matches!(decided, Plan::Act { .. }) && !self.app.backend.is_dry_run() {
+            self.forget_hash().await?;
+        }
+        Ok(Some(Ending::new(ReplyStatus::Expired, held)))
+    }
+
+    async fn record_unchanged(&self, held: Option<Revision>) -> Round {
+        let unchanged = |held| Ok(Some(Ending::new(ReplyStatus::Unchanged, held)));
+        if self.app.backend.is_dry_run() {
+            return unchanged(held);
+        }
+        match self.record(&self.wish.fulfilled()).await? {
+            Recorded::Written => unchanged(Some(self.wish.revision)),
+            Recorded::Overtaken => Ok(None),
+        }
+    }
+
+    async fn act(&self, remove: &[DeviceKind], held: Option<Revision>) -> Round {
+        let http_status = match self.call(remove).await? {
+            Called::Done { http_status } => http_status,
+            Called::NotSent => return Ok(Some(Ending::new(ReplyStatus::NotSent, held))),
+            Called::Superseded => {
+                self.forget_hash().await?;
+                let ending = Ending::new(ReplyStatus::Superseded, held);
+                return Ok(Some(Ending { http_status: Some(409), ..ending }));
+            }
+            Called::Rejected { http_status, reason } => {
+                self.forget_hash().await?;
+                return Ok(Some(Ending { http_status, ..Ending::rejected(reason, held) }));
+            }
+        };
+        fail::fail_point!("rsadaptor::after-2xx", |_| std::process::abort());
+        match self.record(&self.wish.fulfilled()).await? {
+            Recorded::Written => {
+                let ending = Ending::new(ReplyStatus::Applied, Some(self.wish.revision));
+                Ok(Some(Ending { http_status: Some(http_status), ..ending }))
+            }
+            Recorded::Overtaken => {
+                self.overtaken().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Removes what must go and puts what is wanted. The answer is that of the last call, or of the first that is
+    /// not done.
+    async fn call(&self, remove: &[DeviceKind]) -> std::result::Result<Called, Later> {
+        let (backend, attempt) = (&self.app.backend, &self.request.attempt);
+        let revision = self.wish.revision;
+        let mut called = Called::NotSent;
+        for kind in remove {
+            called = backend.delete(self.id, *kind, revision, attempt).await?;
+            if let Called::Superseded | Called::Rejected { .. } = called {
+                return Ok(called);
+            }
+        }
+        match &self.wish.want {
+            Want::Body(body) => backend.put(self.id, body, revision, attempt).await,
+            Want::Nothing(_) => Ok(called),
+        }
+    }
+
+    /// A late call may have brought a deleted device back: it goes again, under the revision of its deletion.
+    async fn bury_again(&self, tombstone: Applied) -> Round {
+        let revision = tombstone.revision;
+        let superseded = || Ok(Some(Ending::new(ReplyStatus::Superseded, Some(revision))));
+        let (backend, attempt) = (&self.app.backend, &self.request.attempt);
+        for kind in [DeviceKind::Router, DeviceKind::Device] {
+            match backend.delete(self.id, kind, revision, attempt).await? {
+                Called::Done { .. } => {}
+                // It stays unknown; what comes next for this device meets it.
+                Called::NotSent | Called::Superseded | Called::Rejected { .. } => {
+                    return superseded();
+                }
+            }
+        }
+        let buried = Applied { hash: Some(Hash::of_nothing()), ..tombstone };
+        match self.record(&buried).await? {
+            Recorded::Written => superseded(),
+            Recorded::Overtaken => {
+                self.overtaken().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Something newer was recorded while the backend took what was older: nobody knows which of them it holds.
+    async fn overtaken(&self) -> std::result::Result<(), Later> {
+        metrics::counter!("rsadaptor_repairs_needed_total").increment(1);
+        let device_id = self.id.as_str();
+        tracing::error!(device_id, "overtaken after the call: a delta sync must repair");
+        self.forget_hash().await
+    }
+
+    async fn record(&self, applied: &Applied) -> std::result::Result<Recorded, Later> {
+        self.stored(self.app.applied.record(self.id, applied).await)
+    }
+
+    async fn forget_hash(&self) -> std::result::Result<(), Later> {
+        let (isp_id, kind) = (&self.wish.isp_id, self.wish.want.kind());
+        self.stored(self.app.applied.forget_hash(self.id, isp_id, kind).await)
+    }
+
+    fn stored<T>(
+        &self,
+        outcome: std::result::Result<T, StoreError>,
+    ) -> std::result::Result<T, Later> {
+        outcome.map_err(|error| store_later(&self.request.attempt, error))
+    }
 }
 
 fn foreign_tenant(id: &DeviceId) -> Ending {
@@ -55,146 +185,4 @@ fn foreign_tenant(id: &DeviceId) -> Ending {
     tracing::error!(device_id = id.as_str(), "tenant mismatch: a record of another tenant refused");
     // What is held is the other tenant's.
     Ending::rejected("tenant_mismatch", None)
-}
-
-async fn expired(
-    app: &App,
-    request: &Request,
-    id: &DeviceId,
-    decided: &Plan,
-    held: Option<Revision>,
-) -> Result {
-    // An attempt that was cut off may have sent it.
-    if matches!(decided, Plan::Act { .. }) && !app.backend.is_dry_run() {
-        forget_hash(app, request, id).await?;
-    }
-    Ok(Ending::new(ReplyStatus::Expired, held))
-}
-
-async fn record_unchanged(
-    app: &App,
-    request: &Request,
-    id: &DeviceId,
-    wish: &Wish,
-    held: Option<Revision>,
-) -> std::result::Result<Option<Ending>, Later> {
-    if app.backend.is_dry_run() {
-        return Ok(Some(Ending::new(ReplyStatus::Unchanged, held)));
-    }
-    match record(app, request, id, &wish.fulfilled()).await? {
-        Recorded::Written => Ok(Some(Ending::new(ReplyStatus::Unchanged, Some(wish.revision)))),
-        Recorded::Overtaken => Ok(None),
-    }
-}
-
-async fn act(
-    app: &App,
-    request: &Request,
-    id: &DeviceId,
-    wish: &Wish,
-    remove: &[DeviceKind],
-    held: Option<Revision>,
-) -> std::result::Result<Option<Ending>, Later> {
-    let called = call(app, request, id, wish, remove).await?;
-    let http_status = match called {
-        Called::Done { http_status } => http_status,
-        Called::NotSent => return Ok(Some(Ending::new(ReplyStatus::NotSent, held))),
-        Called::Superseded => {
-            forget_hash(app, request, id).await?;
-            let ending = Ending::new(ReplyStatus::Superseded, held);
-            return Ok(Some(Ending { http_status: Some(409), ..ending }));
-        }
-        Called::Rejected { http_status, reason } => {
-            forget_hash(app, request, id).await?;
-            return Ok(Some(Ending { http_status, ..Ending::rejected(reason, held) }));
-        }
-    };
-    fail::fail_point!("rsadaptor::after-2xx", |_| std::process::abort());
-    match record(app, request, id, &wish.fulfilled()).await? {
-        Recorded::Written => {
-            let ending = Ending::new(ReplyStatus::Applied, Some(wish.revision));
-            Ok(Some(Ending { http_status: Some(http_status), ..ending }))
-        }
-        Recorded::Overtaken => {
-            overtaken(app, request, id).await?;
-            Ok(None)
-        }
-    }
-}
-
-/// Removes what must go and puts what is wanted. The answer is that of the last call, or of the first that is not
-/// done.
-async fn call(
-    app: &App,
-    request: &Request,
-    id: &DeviceId,
-    wish: &Wish,
-    remove: &[DeviceKind],
-) -> std::result::Result<Called, Later> {
-    let (revision, attempt) = (wish.revision, &request.attempt);
-    let mut called = Called::NotSent;
-    for kind in remove {
-        called = app.backend.delete(id, *kind, revision, attempt).await?;
-        if let Called::Superseded | Called::Rejected { .. } = called {
-            return Ok(called);
-        }
-    }
-    match &wish.want {
-        Want::Body(body) => app.backend.put(id, body, revision, attempt).await,
-        Want::Nothing(_) => Ok(called),
-    }
-}
-
-/// A late call may have brought a deleted device back: it goes again, under the revision of its deletion.
-async fn bury_again(
-    app: &App,
-    request: &Request,
-    id: &DeviceId,
-    tombstone: &Applied,
-    revision: Revision,
-) -> std::result::Result<Option<Ending>, Later> {
-    let ending = || Some(Ending::new(ReplyStatus::Superseded, Some(revision)));
-    for kind in [DeviceKind::Router, DeviceKind::Device] {
-        match app.backend.delete(id, kind, revision, &request.attempt).await? {
-            Called::Done { .. } => {}
-            // It stays unknown; what comes next for this device meets it.
-            Called::NotSent | Called::Superseded | Called::Rejected { .. } => return Ok(ending()),
-        }
-    }
-    let buried = Applied { hash: Some(Hash::of_nothing()), ..tombstone.clone() };
-    match record(app, request, id, &buried).await? {
-        Recorded::Written => Ok(ending()),
-        Recorded::Overtaken => {
-            overtaken(app, request, id).await?;
-            Ok(None)
-        }
-    }
-}
-
-/// Something newer was recorded while the backend took what was older: nobody knows which of them it holds.
-async fn overtaken(app: &App, request: &Request, id: &DeviceId) -> std::result::Result<(), Later> {
-    metrics::counter!("rsadaptor_repairs_needed_total").increment(1);
-    tracing::error!(device_id = id.as_str(), "overtaken after the call: a delta sync must repair");
-    forget_hash(app, request, id).await
-}
-
-async fn record(
-    app: &App,
-    request: &Request,
-    id: &DeviceId,
-    applied: &Applied,
-) -> std::result::Result<Recorded, Later> {
-    app.applied.record(id, applied).await.map_err(|it| of_store(request, it))
-}
-
-async fn forget_hash(
-    app: &App,
-    request: &Request,
-    id: &DeviceId,
-) -> std::result::Result<(), Later> {
-    app.applied.forget_hash(id).await.map_err(|it| of_store(request, it))
-}
-
-fn of_store(request: &Request, error: StoreError) -> Later {
-    store_later(&request.attempt, error)
 }

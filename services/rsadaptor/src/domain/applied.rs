@@ -15,12 +15,19 @@ pub struct Applied {
     pub isp_id: IspId,
     /// Which resource it is; of a tombstone: was last.
     pub kind: DeviceKind,
-    /// The highest revision seen.
+    /// The highest revision applied; 0 where none is, but an unfinished call may have left something.
     pub revision: Revision,
     /// What the backend holds; `None` when an unfinished call has left that open.
     pub hash: Option<Hash>,
     /// Whether it was deleted.
     pub tombstone: bool,
+}
+
+impl Applied {
+    /// The highest revision applied.
+    pub fn held(&self) -> Option<Revision> {
+        (self.revision > Revision::default()).then_some(self.revision)
+    }
 }
 
 /// SHA-256 of a body as canonical JSON, in lower-case hexadecimal.
@@ -136,7 +143,7 @@ pub enum Plan {
     Superseded,
     /// Something newer is applied, a deletion, and a late call may have brought the device back:
     /// delete it once more, under the deletion's revision.
-    BuryAgain(Revision),
+    BuryAgain,
     /// The backend holds it already: record the revision.
     Unchanged,
     /// Delete these resources, then put what is wanted, then record it.
@@ -153,13 +160,13 @@ pub fn plan(applied: Option<&Applied>, wish: &Wish) -> Plan {
     let Some(applied) = applied else {
         return Plan::Act { remove: if deletes { both() } else { Vec::new() } };
     };
-    if applied.isp_id != wish.isp_id {
+    if applied.isp_id != wish.isp_id && applied.held().is_some() {
         return Plan::ForeignTenant;
     }
     let deletion_wins = applied.tombstone && applied.revision == wish.revision && !deletes;
     if applied.revision > wish.revision || deletion_wins {
         return match applied.tombstone && applied.hash.is_none() {
-            true => Plan::BuryAgain(applied.revision),
+            true => Plan::BuryAgain,
             false => Plan::Superseded,
         };
     }

@@ -73,7 +73,7 @@ impl Run {
 
     fn write(&mut self, key: &str, answer: &str, meaning: &str) {
         let seconds = (self.now - self.start).as_secs_f64();
-        self.log += &format!("{seconds:>5}s {key} {answer}: {meaning}\n");
+        self.log += &format!("{seconds}s {key} {answer}: {meaning}\n");
     }
 }
 
@@ -152,15 +152,15 @@ fn trouble_counts_only_where_another_record_got_through_meanwhile() {
     run.at(130.0);
     run.call("a", &trouble());
     expect![[r#"
-            1s b trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
-            2s a trouble: Wait(Trouble { counts: No, http_status: Some(500), retry_after: None, detail: "answered 500" })
-            3s b done: Done { http_status: 204 }
-            4s a trouble: Wait(Trouble { counts: Yes, http_status: Some(500), retry_after: None, detail: "answered 500" })
-            5s a trouble: Wait(Trouble { counts: No, http_status: Some(500), retry_after: None, detail: "answered 500" })
-           64s a trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
-           66s a trouble: Wait(Trouble { counts: No, http_status: Some(500), retry_after: None, detail: "answered 500" })
-           66s b trouble: Wait(Trouble { counts: No, http_status: Some(500), retry_after: None, detail: "answered 500" })
-          130s a trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        1s b trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        2s a trouble: Wait(Trouble { counts: No, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        3s b done: Done { http_status: 204 }
+        4s a trouble: Wait(Trouble { counts: Yes, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        5s a trouble: Wait(Trouble { counts: No, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        64s a trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        66s a trouble: Wait(Trouble { counts: No, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        66s b trouble: Wait(Trouble { counts: No, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        130s a trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
     "#]].assert_eq(&run.log);
 }
 
@@ -180,12 +180,12 @@ fn a_record_is_early_for_half_a_minute_from_its_first_such_answer() {
     run.at(140.0);
     run.call("a", &early());
     expect![[r#"
-            0s a trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
-          100s a early: Wait(Early { left: 30s, detail: "unknown_agent_package" })
-          101s b early: Wait(Early { left: 30s, detail: "unknown_agent_package" })
-          129s a early: Wait(Early { left: 1s, detail: "unknown_agent_package" })
-          130s a early: Rejected { http_status: Some(409), reason: "unknown_agent_package" }
-          140s a early: Wait(Early { left: 30s, detail: "unknown_agent_package" })
+        0s a trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        100s a early: Wait(Early { left: 30s, detail: "unknown_agent_package" })
+        101s b early: Wait(Early { left: 30s, detail: "unknown_agent_package" })
+        129s a early: Wait(Early { left: 1s, detail: "unknown_agent_package" })
+        130s a early: Rejected { http_status: Some(409), reason: "unknown_agent_package" }
+        140s a early: Wait(Early { left: 30s, detail: "unknown_agent_package" })
     "#]].assert_eq(&run.log);
 }
 
@@ -236,11 +236,11 @@ fn one_that_alone_is_refused_is_rejected_the_second_time() {
     run.call("a", &unauthorized());
     run.call("b", &done());
     expect![[r#"
-            0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
-            5s b done: Done { http_status: 204 }, gate Opened
-            5s c done: Done { http_status: 204 }
-          5.5s a misconfigured: Rejected { http_status: Some(401), reason: "answered 401" }
-          5.5s b done: Done { http_status: 204 }
+        0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        5s b done: Done { http_status: 204 }, gate Opened
+        5s c done: Done { http_status: 204 }
+        5.5s a misconfigured: Rejected { http_status: Some(401), reason: "answered 401" }
+        5.5s b done: Done { http_status: 204 }
     "#]]
     .assert_eq(&run.log);
 }
@@ -258,10 +258,10 @@ fn what_was_under_way_before_a_failure_is_no_sign_that_it_was_alone() {
     run.at(6.1);
     run.call("a", &unauthorized());
     expect![[r#"
-            1s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
-          1.1s b done: Done { http_status: 204 }
-            6s c wrong: Rejected { http_status: Some(422), reason: "mac" }, gate Opened
-          6.1s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        1s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        1.1s b done: Done { http_status: 204 }
+        6s c wrong: Rejected { http_status: Some(422), reason: "mac" }, gate Opened
+        6.1s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
     "#]]
     .assert_eq(&run.log);
 }
@@ -281,12 +281,12 @@ fn a_record_that_was_refused_once_does_not_close_the_gate_alone_and_is_not_blame
     run.call("c", &done());
     run.call("a", &done());
     expect![[r#"
-            0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
-            5s b done: Done { http_status: 204 }, gate Opened
-          5.1s c misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
-         10.2s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" })
-         15.3s c done: Done { http_status: 204 }, gate Opened
-         15.3s a done: Done { http_status: 204 }
+        0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        5s b done: Done { http_status: 204 }, gate Opened
+        5.1s c misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        10.2s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" })
+        15.3s c done: Done { http_status: 204 }, gate Opened
+        15.3s a done: Done { http_status: 204 }
     "#]]
     .assert_eq(&run.log);
 }
@@ -319,9 +319,9 @@ fn a_probe_that_meets_trouble_leaves_the_gate_closed() {
     run.at(10.0);
     run.call("a", &Answer::Wrong { http_status: 422, detail: "mac".to_owned() });
     expect![[r#"
-            0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
-            5s b trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
-            9s a not let through: Closed { after: 1s, detail: "answered 401" }
-           10s a wrong: Rejected { http_status: Some(422), reason: "mac" }, gate Opened
+        0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        5s b trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
+        9s a not let through: Closed { after: 1s, detail: "answered 401" }
+        10s a wrong: Rejected { http_status: Some(422), reason: "mac" }, gate Opened
     "#]].assert_eq(&run.log);
 }

@@ -110,13 +110,35 @@ impl AppliedDevices {
         Ok(Recorded::Overtaken)
     }
 
-    /// Takes back what is said of the backend's content: from now on it is unknown.
+    /// Takes back what is said of the backend's content: from now on it is unknown. Where nothing was said yet,
+    /// that is noted too, under revision 0 and with an end: a call without a known end may have left something.
     ///
     /// # Errors
     /// The database does not answer.
-    pub async fn forget_hash(&self, id: &DeviceId) -> Result<(), StoreError> {
+    pub async fn forget_hash(
+        &self,
+        id: &DeviceId,
+        isp_id: &IspId,
+        kind: DeviceKind,
+    ) -> Result<(), StoreError> {
+        let new = doc! {
+            "isp_id": isp_id.as_str(),
+            "kind": kind_name(kind),
+            "revision": 0_i64,
+            "tombstone": false,
+            "expire_at": self.end_of_tombstone(),
+        };
+        let update = doc! { "$unset": { "hash": "" }, "$setOnInsert": new };
         let row = doc! { "_id": id.as_str() };
-        self.rows.update_one(row, doc! { "$unset": { "hash": "" } }).await?;
+        match self.rows.update_one(row.clone(), update.clone()).upsert(true).await {
+            // Somebody else has inserted it meanwhile: now it is there.
+            Err(error) if is_duplicate_key(&error) => {
+                self.rows.update_one(row, update).await?;
+            }
+            written => {
+                written?;
+            }
+        }
         Ok(())
     }
 

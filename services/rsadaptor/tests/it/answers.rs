@@ -39,11 +39,11 @@ async fn every_answer_has_its_meaning() {
     }
     expect![[r#"
         200 : done; device 10
-        409 stale_revision: skipped: superseded; nothing
-        400 bad: rejected: bad: as told; nothing
-        409 other: rejected: other: as told; nothing
-        413 large: rejected: large: as told; nothing
-        422 malformed: rejected: malformed: as told; nothing
+        409 stale_revision: skipped: superseded; device 0 unknown
+        400 bad: rejected: bad: as told; device 0 unknown
+        409 other: rejected: other: as told; device 0 unknown
+        413 large: rejected: large: as told; device 0 unknown
+        422 malformed: rejected: malformed: as told; device 0 unknown
         409 unknown_agent_package: again: early: unknown_agent_package: as told; nothing
         408 : again, counted: backend in trouble: as told; nothing
         429 : again, counted: backend in trouble: as told; nothing
@@ -72,10 +72,9 @@ async fn retry_after_is_honoured() {
     let service = Service::start().await;
     let reply = Reply { retry_after: Some("7"), ..status(429) };
     service.backend.next(&service.path("device"), reply);
-    match service.created(10, json!({})).await {
-        Outcome::RetryAfter { after, .. } => assert!(after >= Duration::from_secs(7), "{after:?}"),
-        other => panic!("{other:?}"),
-    }
+    let outcome = service.created(10, json!({})).await;
+    let Outcome::RetryAfter { after, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(after >= Duration::from_secs(7), "{after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

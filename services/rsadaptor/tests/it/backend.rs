@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// What is done while a call waits for its answer.
 type Meanwhile = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -28,6 +29,7 @@ struct Inner {
     /// What every path answers, if set.
     everything: Option<Reply>,
     meanwhile: HashMap<String, Meanwhile>,
+    hung: Arc<Notify>,
     calls: Vec<Call>,
     /// What it holds by path.
     held: HashMap<String, Value>,
@@ -38,22 +40,26 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) error: &'static str,
     pub(crate) retry_after: Option<&'static str>,
+    /// Whether it is done all the same.
+    pub(crate) effect: bool,
 }
+
+/// The status of an answer that never comes.
+pub(crate) const NEVER: u16 = 0;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) revision: String,
-    pub(crate) body: Option<Value>,
 }
 
 pub(crate) fn status(status: u16) -> Reply {
-    Reply { status, error: "", retry_after: None }
+    Reply { status, error: "", retry_after: None, effect: false }
 }
 
 pub(crate) fn error(status: u16, error: &'static str) -> Reply {
-    Reply { status, error, retry_after: None }
+    Reply { status, error, retry_after: None, effect: false }
 }
 
 impl FakeBackend {
@@ -82,6 +88,17 @@ impl FakeBackend {
         self.0.lock().unwrap().meanwhile.insert(path.to_owned(), Box::pin(what));
     }
 
+    /// Waits until a call is not answered.
+    pub(crate) async fn hung(&self) {
+        let hung = self.0.lock().unwrap().hung.clone();
+        hung.notified().await;
+    }
+
+    /// Takes back what was to be answered.
+    pub(crate) fn cured(&self) {
+        self.0.lock().unwrap().next.clear();
+    }
+
     /// The writes so far, as `METHOD path @revision`, and forgets them.
     pub(crate) fn calls(&self) -> Vec<String> {
         let calls = std::mem::take(&mut self.0.lock().unwrap().calls);
@@ -105,31 +122,42 @@ async fn answer(
     if let Some(meanwhile) = meanwhile {
         meanwhile.await;
     }
-    let mut inner = backend.0.lock().unwrap();
-    let body = serde_json::from_slice(&body).ok();
-    if method != Method::GET {
-        let revision = headers.get("x-revision").map_or("", |it| it.to_str().unwrap()).to_owned();
-        let (method, path, body) = (method.to_string(), path.clone(), body.clone());
-        inner.calls.push(Call { method, path, revision, body });
-    }
-    let next = inner.next.get_mut(&path).and_then(VecDeque::pop_front);
-    let always = || inner.always.get(&path).cloned();
-    let reply = inner.everything.clone().or(next).or_else(always);
-    let Some(Reply { status, error, retry_after }) = reply else {
-        if method == Method::GET {
-            return axum::Json(json!({"status": "ok", "version": "1"})).into_response();
+    let body: Option<Value> = serde_json::from_slice(&body).ok();
+    let (reply, hung) = {
+        let mut inner = backend.0.lock().unwrap();
+        if method != Method::GET {
+            let revision = headers.get("x-revision").map_or("", |it| it.to_str().unwrap());
+            let (method, path, revision) = (method.to_string(), path.clone(), revision.to_owned());
+            inner.calls.push(Call { method, path, revision });
         }
-        match body {
-            Some(body) if method == Method::PUT => inner.held.insert(path, body),
-            Some(_) | None => inner.held.remove(&path),
-        };
-        return StatusCode::NO_CONTENT.into_response();
+        let next = inner.next.get_mut(&path).and_then(VecDeque::pop_front);
+        let always = || inner.always.get(&path).cloned();
+        let reply = inner.everything.clone().or(next).or_else(always);
+        if method != Method::GET && reply.as_ref().is_none_or(|it| it.effect) {
+            match body {
+                Some(body) if method == Method::PUT => inner.held.insert(path, body),
+                Some(_) | None => inner.held.remove(&path),
+            };
+        }
+        (reply, inner.hung.clone())
     };
-    let status = StatusCode::from_u16(status).unwrap();
-    let mut response =
-        (status, axum::Json(json!({"error": error, "detail": "as told"}))).into_response();
-    if let Some(retry_after) = retry_after {
-        response.headers_mut().insert("retry-after", retry_after.parse().unwrap());
+    match reply {
+        None if method == Method::GET => {
+            axum::Json(json!({"status": "ok", "version": "1"})).into_response()
+        }
+        None => StatusCode::NO_CONTENT.into_response(),
+        Some(Reply { status: NEVER, .. }) => {
+            hung.notify_one();
+            std::future::pending().await
+        }
+        Some(Reply { status, error, retry_after, .. }) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            let body = axum::Json(json!({"error": error, "detail": "as told"}));
+            let mut response = (status, body).into_response();
+            if let Some(retry_after) = retry_after {
+                response.headers_mut().insert("retry-after", retry_after.parse().unwrap());
+            }
+            response
+        }
     }
-    response
 }

@@ -7,5 +7,6 @@ mod service;
 mod answers;
 mod applying;
 mod gate;
+mod histories;
 mod replies;
 mod wire;

@@ -1,0 +1,8 @@
+//! The bus on a real broker, seen from outside.
+
+mod bus;
+mod committing;
+mod dead_letters;
+mod membership;
+mod ordering;
+mod wire;

@@ -1,0 +1,83 @@
+//! Topics come and go, members come and go; nothing is lost.
+
+use std::collections::BTreeMap;
+
+use eventbus::{Outcome, RegisterError};
+use testkit::eventually;
+
+use crate::bus::{Bus, LIMIT, Seen, sees};
+
+#[tokio::test]
+async fn topics_are_registered_and_unregistered_while_it_runs() {
+    let (one, two) = (Bus::new(1).await, Bus::new(1).await);
+    one.publish("k", "1").await;
+    two.publish("k", "2").await;
+    let seen = Seen::default();
+    let consumer = one.consumer();
+    assert_eq!(consumer.get_registered_topics(), Vec::<String>::new());
+    assert_eq!(consumer.works(), Ok(()));
+
+    consumer.register(vec![one.registry(&seen, |_| Outcome::Done)]).unwrap();
+    sees(&seen, 1).await;
+    let again = consumer.register(vec![one.registry(&seen, |_| Outcome::Done)]);
+    assert_eq!(again, Err(RegisterError::AlreadyRegistered(one.topic.clone())));
+
+    consumer.register(vec![two.registry(&seen, |_| Outcome::Done)]).unwrap();
+    sees(&seen, 2).await;
+    let mut both = vec![one.topic.clone(), two.topic.clone()];
+    both.sort();
+    assert_eq!(consumer.get_registered_topics(), both);
+
+    consumer.unregister(&[&one.topic]);
+    let only_two = async || (consumer.assignment() == [(two.topic.clone(), 0)]).then_some(());
+    eventually("the topic to be given back", LIMIT, only_two).await;
+    one.publish("k", "3").await;
+    two.publish("k", "4").await;
+    sees(&seen, 3).await;
+    assert!(seen.lock().unwrap().iter().all(|it| it.1 != "3"));
+    assert_eq!(consumer.get_registered_topics(), std::slice::from_ref(&two.topic));
+
+    consumer.register(vec![one.registry(&seen, |_| Outcome::Done)]).unwrap();
+    sees(&seen, 4).await;
+    consumer.close().await;
+    let mut payloads: Vec<String> = seen.lock().unwrap().iter().map(|it| it.1.clone()).collect();
+    payloads.sort();
+    assert_eq!(payloads, ["1", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn members_that_join_and_leave_lose_nothing_and_keep_the_order_of_each_key() {
+    let bus = Bus::new(6).await;
+    let seen = Seen::default();
+    let first = bus.consume(&seen, |_| Outcome::Done);
+    let publish = async {
+        for n in 0..600 {
+            bus.publish(&format!("k{}", n % 30), &format!("{n:03}")).await;
+        }
+    };
+    let churn = async {
+        sees(&seen, 100).await;
+        let second = bus.consume(&seen, |_| Outcome::Done);
+        let shared = async || (!second.assignment().is_empty()).then_some(());
+        eventually("a share for the second member", LIMIT, shared).await;
+        sees(&seen, 300).await;
+        first.close().await;
+        sees(&seen, 450).await;
+        second
+    };
+    let ((), second) = tokio::join!(publish, churn);
+    sees(&seen, 600).await;
+    bus.commits(600).await;
+    second.close().await;
+
+    // A record may be repeated where a partition moved; none is missing, and none jumps ahead of one of its key.
+    let mut highest: BTreeMap<String, String> = BTreeMap::new();
+    let mut all = std::collections::BTreeSet::new();
+    for (key, payload) in seen.lock().unwrap().iter() {
+        if all.insert(payload.clone()) {
+            let before = highest.insert(key.clone(), payload.clone());
+            assert!(before.is_none_or(|it| it < *payload), "{key} went back to {payload}");
+        }
+    }
+    assert_eq!(all.len(), 600);
+}
