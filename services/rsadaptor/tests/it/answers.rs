@@ -132,7 +132,7 @@ async fn a_record_that_fails_while_others_do_not_is_set_aside() {
         again, counted: backend in trouble: as told
         rejected: failed while others did not: as told"#]]
     .assert_eq(&log.join("\n"));
-    assert_eq!(service.applied().await, "nothing");
+    assert_eq!(service.applied().await, "device 0 unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,11 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// The store or the bus failed, or the user is another ISP's.
-pub async fn remove_user(
-    app: &App,
-    cause: &Cause,
-    user: &DeletedUser,
-) -> Result<Effect, Failure> {
+pub async fn remove_user(app: &App, cause: &Cause, user: &DeletedUser) -> Result<Effect, Failure> {
     if app.store.users.remove(user).await? == Written::Superseded {
         return Ok(Effect::Superseded);
     }

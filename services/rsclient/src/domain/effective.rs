@@ -120,16 +120,14 @@ impl Live<'_> {
                 safe_search: nearest(filtering, |it| it.safe_search.as_ref())
                     .copied()
                     .unwrap_or(false),
-                schedules: schedules.map_or_else(Vec::new, |it: &Bounded<Schedule>| {
-                    it.as_slice().to_vec()
-                }),
+                schedules: schedules
+                    .map_or_else(Vec::new, |it: &Bounded<Schedule>| it.as_slice().to_vec()),
                 blocking_page_url: nearest(filtering, |it| it.blocking_page_url.as_ref()).cloned(),
             },
             threat_protection: ThreatProtection {
                 enabled: self.is_served()
                     && nearest(protection, |it| it.enabled.as_ref()).copied().unwrap_or(true),
-                blocking_page_url: nearest(protection, |it| it.blocking_page_url.as_ref())
-                    .cloned(),
+                blocking_page_url: nearest(protection, |it| it.blocking_page_url.as_ref()).cloned(),
             },
         }
     }

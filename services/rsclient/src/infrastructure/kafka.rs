@@ -13,24 +13,29 @@ use crate::{
 
 /// The topics that the service consumes, each with what handles its records.
 pub fn registries(app: &App) -> Vec<EventBusRegistry> {
-    let provisioning = {
-        let app = app.clone();
-        move |delivery| {
+    [ProvisioningEvent::topic(), ConfigurationEvent::topic()]
+        .map(|topic| {
             let app = app.clone();
-            async move { settle(&delivery, on_provisioning(&app, &delivery.message).await) }
-        }
+            EventBusRegistry::new(topic.name, move |delivery| {
+                let app = app.clone();
+                async move { on_record(&app, &delivery).await }
+            })
+        })
+        .into()
+}
+
+/// Handles one attempt at a record of any of the topics.
+pub async fn on_record(app: &App, delivery: &Delivery) -> Outcome {
+    let message = &delivery.message;
+    let ended = match message.topic == ConfigurationEvent::topic().name {
+        true => on_configuration(app, message).await,
+        false => on_provisioning(app, message).await,
     };
-    let configuration = {
-        let app = app.clone();
-        move |delivery| {
-            let app = app.clone();
-            async move { settle(&delivery, on_configuration(&app, &delivery.message).await) }
-        }
-    };
-    vec![
-        EventBusRegistry::new(ProvisioningEvent::topic().name, provisioning),
-        EventBusRegistry::new(ConfigurationEvent::topic().name, configuration),
-    ]
+    match ended {
+        Ok(Effect::Applied) => Outcome::Done,
+        Ok(Effect::Superseded) => Outcome::Skipped("superseded"),
+        Err(failure) => failure.problem().outcome(delivery.attempt),
+    }
 }
 
 async fn on_provisioning(app: &App, message: &EventBusMessage) -> Result<Effect, Failure> {
@@ -79,12 +84,4 @@ fn read<E: TopicEvent>(message: &EventBusMessage) -> Result<E, Failure> {
 
 fn cause(message: &EventBusMessage) -> Cause {
     Cause { message_id: message.attributes.id.clone() }
-}
-
-fn settle(delivery: &Delivery, ended: Result<Effect, Failure>) -> Outcome {
-    match ended {
-        Ok(Effect::Applied) => Outcome::Done,
-        Ok(Effect::Superseded) => Outcome::Skipped("superseded"),
-        Err(failure) => failure.problem().outcome(delivery.attempt),
-    }
 }

@@ -176,11 +176,17 @@ impl Devices {
     /// The store does not answer.
     pub async fn mark_ended(&self, ended: &[(DeviceId, Revision)]) -> Result<(), StoreError> {
         let forgotten = forgotten_after(self.tombstone_life);
-        try_join_all(ended.iter().map(|(id, revision)| self.forget(id, *revision, forgotten))).await?;
+        try_join_all(ended.iter().map(|(id, revision)| self.forget(id, *revision, forgotten)))
+            .await?;
         Ok(())
     }
 
-    async fn forget(&self, id: &DeviceId, revision: Revision, after: DateTime) -> Result<(), StoreError> {
+    async fn forget(
+        &self,
+        id: &DeviceId,
+        revision: Revision,
+        after: DateTime,
+    ) -> Result<(), StoreError> {
         let unchanged = doc! {
             "_id": id.as_str(),
             "revision": revision.as_i64(),
