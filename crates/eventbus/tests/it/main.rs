@@ -5,4 +5,5 @@ mod committing;
 mod dead_letters;
 mod membership;
 mod ordering;
+mod security;
 mod wire;

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::certificates::Certificates;
+
 use super::{
     Process, RunFolder, answers, find_program,
     folders::{complete, downloads},
@@ -105,6 +107,61 @@ pub struct Started {
     pub process: Process,
 }
 
+/// A broker with further listeners.
+#[derive(Debug)]
+pub struct Secured {
+    /// Its plain listener and its process.
+    pub plain: Started,
+    /// `host:port` of the listener that wants client certificates.
+    pub ssl: String,
+    /// `host:port` of the listener that wants a password.
+    pub sasl_ssl: String,
+}
+
+/// What a broker has beside its plain listener.
+#[derive(Debug, Default)]
+struct Extra {
+    listeners: String,
+    advertised: String,
+    protocols: String,
+    properties: String,
+    format: Vec<String>,
+}
+
+impl Extra {
+    fn secured(ssl: u16, sasl: u16, from: &Certificates, run: &RunFolder) -> Result<Self> {
+        // Kafka reads key and certificate from one file.
+        let key_store = run.path().join("kafka-server.pem");
+        let key = fs::read_to_string(&from.server_key)?;
+        fs::write(&key_store, key + &fs::read_to_string(&from.server_cert)?)?;
+        let listeners = format!(",SSL://localhost:{ssl},SASL_SSL://localhost:{sasl}");
+        let scram =
+            |name: &str| ["--add-scram".to_owned(), format!("{name}=[name=alice,password=secret]")];
+        let module = "org.apache.kafka.common.security";
+        let properties = format!(
+            "ssl.keystore.type=PEM
+ssl.keystore.location={}
+ssl.truststore.type=PEM
+ssl.truststore.location={}
+listener.name.ssl.ssl.client.auth=required
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config={module}.plain.PlainLoginModule required user_alice=\"secret\";
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={module}.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModule required;
+",
+            key_store.display(),
+            from.ca.display(),
+        );
+        Ok(Self {
+            advertised: listeners.clone(),
+            listeners,
+            protocols: ",SSL:SSL,SASL_SSL:SASL_SSL".to_owned(),
+            properties,
+            format: [scram("SCRAM-SHA-256"), scram("SCRAM-SHA-512")].concat(),
+        })
+    }
+}
+
 impl ApacheKafka {
     /// Formats a new log folder, starts a broker on free ports and waits until it answers.
     ///
@@ -113,7 +170,7 @@ impl ApacheKafka {
     pub async fn start(&self, run: &RunFolder) -> Result<Started> {
         let mut last = None;
         for _ in 0..STARTS {
-            match self.start_on(free_port()?, free_port()?, run).await {
+            match self.start_on(free_port()?, free_port()?, run, &Extra::default()).await {
                 Ok(started) => return Ok(started),
                 Err(error) => last = Some(error),
             }
@@ -121,16 +178,40 @@ impl ApacheKafka {
         Err(last.context("at least one start was tried")?)
     }
 
-    async fn start_on(&self, port: u16, controller: u16, run: &RunFolder) -> Result<Started> {
+    /// Starts a broker that also listens with TLS and client certificates, and with SASL over TLS
+    /// for the user `alice` with the password `secret`.
+    ///
+    /// # Errors
+    /// When the broker does not come up.
+    pub async fn start_secured(
+        &self,
+        run: &RunFolder,
+        certificates: &Certificates,
+    ) -> Result<Secured> {
+        let (port, ssl, sasl) = (free_port()?, free_port()?, free_port()?);
+        let extra = Extra::secured(ssl, sasl, certificates, run)?;
+        let plain = self.start_on(port, free_port()?, run, &extra).await?;
+        let address = |port| format!("localhost:{port}");
+        Ok(Secured { plain, ssl: address(ssl), sasl_ssl: address(sasl) })
+    }
+
+    async fn start_on(
+        &self,
+        port: u16,
+        controller: u16,
+        run: &RunFolder,
+        extra: &Extra,
+    ) -> Result<Started> {
         let folder = run.path().join(format!("kafka-{port}"));
         fs::create_dir_all(&folder)?;
         let properties = folder.join("server.properties");
-        fs::write(&properties, properties_of(port, controller, &folder.join("log")))?;
+        fs::write(&properties, properties_of(port, controller, &folder.join("log"), extra))?;
         fs::write(folder.join("log4j2.properties"), LOGGING)?;
 
         let mut format = self.java(&folder);
         format.args(["kafka.tools.StorageTool", "format", "--cluster-id"]);
         format.arg("MkU3OEVBNTcwNTJENDM2Qg").arg("--config").arg(&properties);
+        format.args(&extra.format);
         succeed(&mut format, "kafka.tools.StorageTool format")?;
 
         let mut broker = self.java(&folder);
@@ -153,15 +234,16 @@ impl ApacheKafka {
     }
 }
 
-fn properties_of(port: u16, controller: u16, logs: &Path) -> String {
+fn properties_of(port: u16, controller: u16, logs: &Path, extra: &Extra) -> String {
+    let Extra { listeners, advertised, protocols, properties, .. } = extra;
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 inter.broker.listener.name=PLAINTEXT
 log.dirs={}
 auto.create.topics.enable=false
@@ -176,7 +258,7 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 log.cleaner.dedupe.buffer.size=16777216
 log.index.size.max.bytes=1048576
-",
+{properties}",
         logs.display()
     )
 }

@@ -45,9 +45,11 @@ async fn credentials_that_are_refused_raise_an_alarm_and_set_nothing_aside() {
 
     let alarm = async || {
         let (_, health) = world.fleet.admin(RsAdaptor, 0, "/healthz").await.unwrap();
-        health.contains("401").then_some(())
+        let (_, metrics) = world.fleet.admin(RsAdaptor, 0, "/metrics").await.unwrap();
+        let counted = metrics.lines().any(|it| it == "rsadaptor_hs_misconfigured 1");
+        (counted && health.contains("misconfigured")).then_some(())
     };
-    testkit::eventually("an alarm in /healthz", LIMIT, alarm).await;
+    testkit::eventually("an alarm in /healthz and in the metrics", LIMIT, alarm).await;
     assert_eq!(world.held_count().await, 0);
     assert_eq!(world.dead_letters().await, []);
     let (ready, _) = world.fleet.admin(RsAdaptor, 0, "/readyz").await.unwrap();

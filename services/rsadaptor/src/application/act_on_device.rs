@@ -5,7 +5,8 @@ use events::DeviceAction;
 use super::{Request, Result, fulfil::fulfil};
 use crate::{
     app::App,
-    domain::{Spared, Want, Wish, configuration_of, live_action},
+    domain::{Spared, Wish, configuration_of, live_action},
+    infrastructure::canonical::{hash_of, want},
 };
 
 /// Makes the backend hold the configuration of a device together with a command. A command whose time is over is
@@ -21,14 +22,14 @@ pub async fn act_on_device(
     let live = live_action(action, jiff::Timestamp::now());
     let spared = match live {
         None if !request.force => {
-            Spared::IfAppliedBefore(configuration_of(device, Some(action.clone())).hash())
+            Spared::IfAppliedBefore(hash_of(&configuration_of(device, Some(action.clone()))))
         }
         Some(_) | None => request.spared(),
     };
     let wish = Wish {
         isp_id: device.isp_id.clone(),
         revision: device.revision,
-        want: Want::Body(configuration_of(device, live)),
+        want: want(configuration_of(device, live)),
         spared,
     };
     fulfil(app, request, &device.device_id, &wish).await

@@ -5,7 +5,8 @@ use events::EffectiveDevice;
 use super::{Request, Result, fulfil::fulfil};
 use crate::{
     app::App,
-    domain::{Want, Wish, configuration_of},
+    domain::{Wish, configuration_of},
+    infrastructure::canonical::want,
 };
 
 /// Makes the backend hold the configuration of `device`, whether or not it holds one already.
@@ -16,7 +17,7 @@ pub async fn apply_device(app: &App, request: &Request, device: &EffectiveDevice
     let wish = Wish {
         isp_id: device.isp_id.clone(),
         revision: device.revision,
-        want: Want::Body(configuration_of(device, None)),
+        want: want(configuration_of(device, None)),
         spared: request.spared(),
     };
     fulfil(app, request, &device.device_id, &wish).await

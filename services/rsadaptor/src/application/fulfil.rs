@@ -126,7 +126,7 @@ impl Errand<'_> {
             }
         }
         match &self.wish.want {
-            Want::Body(body) => backend.put(self.id, body, revision, attempt).await,
+            Want::Body { body, .. } => backend.put(self.id, body, revision, attempt).await,
             Want::Nothing(_) => Ok(called),
         }
     }

@@ -36,11 +36,9 @@ impl Applied {
 pub struct Hash(String);
 
 impl Hash {
-    /// The hash of a body: member names sorted, no white space.
-    pub fn of(body: &impl Serialize) -> Self {
-        let mut value = serde_json::to_value(body).expect("models are JSON objects");
-        value.sort_all_objects();
-        Self::of_bytes(value.to_string().as_bytes())
+    /// The hash of a body as canonical JSON.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect())
     }
 
     /// The hash of a resource that is not there.
@@ -51,10 +49,6 @@ impl Hash {
     /// The hash as text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    fn of_bytes(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect())
     }
 }
 
@@ -94,7 +88,12 @@ pub enum Spared {
 #[allow(clippy::large_enum_variant, reason = "one at a time, and nearly always the large one")]
 pub enum Want {
     /// This.
-    Body(Body),
+    Body {
+        /// What is put.
+        body: Body,
+        /// The hash of its JSON.
+        hash: Hash,
+    },
     /// Nothing; the kind says what it was.
     Nothing(DeviceKind),
 }
@@ -103,7 +102,7 @@ impl Want {
     /// Router or not.
     pub fn kind(&self) -> DeviceKind {
         match self {
-            Self::Body(body) => body.kind(),
+            Self::Body { body, .. } => body.kind(),
             Self::Nothing(kind) => *kind,
         }
     }
@@ -111,7 +110,7 @@ impl Want {
     /// The hash of what should be there.
     pub fn hash(&self) -> Hash {
         match self {
-            Self::Body(body) => body.hash(),
+            Self::Body { hash, .. } => hash.clone(),
             Self::Nothing(_) => Hash::of_nothing(),
         }
     }

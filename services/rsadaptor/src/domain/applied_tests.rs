@@ -18,7 +18,9 @@ fn revision(number: u64) -> Revision {
 }
 
 fn upsert(at: u64, kind: &str, name: &str) -> Wish {
-    let want = Want::Body(body(kind, name));
+    let body = body(kind, name);
+    let hash = Hash::of_bytes(format!("{body:?}").as_bytes());
+    let want = Want::Body { body, hash };
     Wish { isp_id: ISP.parse().unwrap(), revision: revision(at), want, spared: Spared::IfSame }
 }
 
@@ -127,23 +129,4 @@ fn a_command_whose_time_is_over_is_replaced_unless_it_was_recorded() {
     assert_eq!(plan(Some(&with_command), &late(6)), act);
     let replaced = upsert(5, "device", "a").fulfilled();
     assert_eq!(plan(Some(&replaced), &late(5)), Plan::Unchanged);
-}
-
-#[test]
-fn the_hash_does_not_depend_on_the_order_of_members() {
-    #[derive(Serialize)]
-    struct Forth {
-        a: u8,
-        b: Vec<u8>,
-    }
-    #[derive(Serialize)]
-    struct Back {
-        b: Vec<u8>,
-        a: u8,
-    }
-    let forth = Hash::of(&Forth { a: 1, b: vec![2, 3] });
-    assert_eq!(forth, Hash::of(&Back { b: vec![2, 3], a: 1 }));
-    assert_ne!(forth, Hash::of(&Back { b: vec![3, 2], a: 1 }));
-    expect!["efbd0040190fb0871831e606c581f8a66db79d8e2bb836745a70051306956070"]
-        .assert_eq(forth.as_str());
 }

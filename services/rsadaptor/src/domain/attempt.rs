@@ -1,9 +1,8 @@
 //! One attempt at a record and how it ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use events::{ReplyStatus, Revision};
-use tokio::time::Instant;
 
 /// One attempt at a record.
 #[derive(Clone, Copy, Debug)]

@@ -5,11 +5,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hs_admin::Answer;
-use tokio::time::Instant;
 
 use super::{Attempt, recent::Recent};
 

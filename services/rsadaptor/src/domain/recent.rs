@@ -1,6 +1,6 @@
 //! When something last happened to a record other than the one that asks.
 
-use tokio::time::Instant;
+use std::time::Instant;
 
 /// The last moments of something, for two different keys: enough to answer for any key whether it happened to
 /// another one since.

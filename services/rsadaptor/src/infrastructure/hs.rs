@@ -2,13 +2,12 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chassis::{CancellationToken, Probe};
 use events::{DeviceId, DeviceKind, Revision};
 use hs_admin::{Answer, HsAdmin, Mode};
-use tokio::time::Instant;
 
 use crate::{
     domain::{

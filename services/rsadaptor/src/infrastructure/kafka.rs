@@ -76,8 +76,8 @@ fn request(delivery: &Delivery) -> Request {
         attempt: Attempt {
             number: delivery.attempt,
             last_if_counted: delivery.is_last_if_counted(),
-            first_attempt_at: delivery.first_attempt_at,
-            previous_failure_at: delivery.previous_failure_at,
+            first_attempt_at: delivery.first_attempt_at.into_std(),
+            previous_failure_at: delivery.previous_failure_at.map(tokio::time::Instant::into_std),
         },
     }
 }

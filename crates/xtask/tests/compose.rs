@@ -1,0 +1,219 @@
+//! `docker-compose.yml` and `deploy/` against the workspace: what they name exists, and is all there is.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde::Deserialize;
+use testkit::{servers::workspace, topics::wanted};
+
+const BAD_SETTINGS: i32 = 2;
+/// Where the Dockerfile puts the services.
+const BIN: &str = "/usr/local/bin";
+
+#[derive(Deserialize)]
+struct Compose {
+    services: BTreeMap<String, Container>,
+}
+
+/// The members of a service that must fit to something outside the file.
+#[derive(Deserialize)]
+struct Container {
+    image: String,
+    build: Option<Build>,
+    #[serde(default)]
+    entrypoint: Vec<String>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
+    volumes: Vec<String>,
+    #[serde(default)]
+    depends_on: BTreeMap<String, Dependency>,
+    healthcheck: Option<HealthCheck>,
+    stop_grace_period: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Build {
+    context: PathBuf,
+    dockerfile: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    condition: String,
+}
+
+#[derive(Deserialize)]
+struct HealthCheck {
+    test: Vec<String>,
+}
+
+#[test]
+fn the_fleet_of_compose_is_the_workspace_s() {
+    let compose = compose();
+    let names: BTreeSet<&str> = fleet(&compose).map(|it| it.0).collect();
+    assert_eq!(names, services().iter().map(String::as_str).collect());
+    for (name, container) in fleet(&compose) {
+        let build = container.build.as_ref().unwrap();
+        let dockerfile = workspace().join(&build.context).join(&build.dockerfile);
+        assert_eq!(dockerfile, workspace().join(".").join("deploy/Dockerfile"));
+        let program = format!("{BIN}/{name}");
+        assert_eq!(container.entrypoint, [program.as_str()]);
+        let check = &container.healthcheck.as_ref().unwrap().test;
+        assert_eq!(check, &["CMD", program.as_str(), "--healthcheck"]);
+    }
+}
+
+#[test]
+fn what_a_service_waits_for_can_come() {
+    let compose = compose();
+    for (name, container) in &compose.services {
+        for (other, dependency) in &container.depends_on {
+            let other = compose.services.get(other).unwrap_or_else(|| panic!("no {other}"));
+            match dependency.condition.as_str() {
+                "service_healthy" => assert!(other.healthcheck.is_some(), "{name}"),
+                "service_completed_successfully" => {}
+                it => panic!("{name} waits for {it}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_service_of_compose_accepts_its_environment() {
+    let compose = compose();
+    for (name, container) in fleet(&compose) {
+        let output = check_config(name, &container.environment);
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        let settings: toml::Table = String::from_utf8(output.stdout).unwrap().parse().unwrap();
+
+        // The addresses are those of this file, and the drain ends before the container is killed.
+        for value in container.environment.values() {
+            let Some(host) = host(value) else { continue };
+            assert!(compose.services.contains_key(host), "{name}: there is no {host}");
+        }
+        let drain = settings["shutdown"]["limit_seconds"].as_integer().unwrap();
+        let grace = container.stop_grace_period.as_ref().unwrap();
+        let grace: i64 = grace.strip_suffix('s').unwrap().parse().unwrap();
+        assert!(grace > drain, "{name} is killed after {grace} s of a drain of {drain} s");
+    }
+}
+
+#[test]
+fn a_variable_of_compose_that_no_service_knows_would_be_seen() {
+    let compose = compose();
+    for (name, container) in fleet(&compose) {
+        let prefix = format!("{}__", name.replace('-', "_").to_uppercase());
+        for variable in container.environment.keys() {
+            // One with another prefix would be somebody else's, and silently so.
+            assert!(variable.starts_with(&prefix), "{name}: {variable}");
+            let mistyped = format!("{variable}X");
+            let environment = BTreeMap::from([(mistyped.clone(), "1".to_owned())]);
+            let output = check_config(name, &environment);
+            assert_eq!(output.status.code(), Some(BAD_SETTINGS), "{name} takes {mistyped}");
+            assert!(stderr(&output).contains(&mistyped), "{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn the_topics_of_compose_are_the_registry_s() {
+    let compose = compose();
+    let script = "deploy/create-topics.sh";
+    let mounted = format!("./{script}:/create-topics.sh:ro");
+    let init = &compose.services["kafka-init"];
+    assert_eq!(init.volumes, [mounted]);
+    assert_eq!(init.entrypoint, ["/bin/sh", "/create-topics.sh", "kafka:9092"]);
+    assert_eq!(init.image, compose.services["kafka"].image);
+    for name in ["rsclient", "rsadaptor"] {
+        let waits_for = &compose.services[name].depends_on["kafka-init"];
+        assert_eq!(waits_for.condition, "service_completed_successfully", "{name}");
+    }
+
+    let text = read(script);
+    let made: Vec<String> = text
+        .lines()
+        .filter_map(|it| it.strip_prefix("topic "))
+        .map(str::to_owned)
+        .collect();
+    let wanted: Vec<String> = wanted()
+        .iter()
+        .map(|it| {
+            let (kept, bytes) = (it.retention_ms, it.max_message_bytes);
+            format!("{} {} {kept} {} {bytes}", it.name, it.partitions, it.cleanup_policy)
+        })
+        .collect();
+    assert!(wanted.len() > 20, "the registry is empty");
+    assert_eq!(made, wanted);
+}
+
+#[test]
+fn the_image_holds_every_service_and_nothing_else() {
+    let dockerfile = read("deploy/Dockerfile");
+    let words: Vec<&str> = dockerfile.split_whitespace().collect();
+    let built: BTreeSet<&str> =
+        words.windows(2).filter(|it| it[0] == "--package").map(|it| it[1]).collect();
+    let copied: BTreeSet<&str> =
+        words.iter().filter_map(|it| it.strip_prefix("target/release/")).collect();
+    let all = services();
+    let all: BTreeSet<&str> = all.iter().map(String::as_str).collect();
+    assert_eq!(built, all);
+    assert_eq!(copied, all);
+    assert!(dockerfile.contains(&format!("COPY --from=build /out/ {BIN}/")));
+    let last = dockerfile.lines().rfind(|it| it.starts_with("FROM ")).unwrap();
+    assert!(last.ends_with(":nonroot"), "{last}");
+}
+
+fn compose() -> Compose {
+    serde_saphyr::from_str(&read("docker-compose.yml")).unwrap()
+}
+
+/// The containers that run our own programs.
+fn fleet(compose: &Compose) -> impl Iterator<Item = (&str, &Container)> {
+    let ours = compose.services.iter().filter(|it| it.1.build.is_some());
+    ours.map(|(name, it)| (name.as_str(), it))
+}
+
+/// The packages that are services.
+fn services() -> Vec<String> {
+    let entries = fs::read_dir(workspace().join("services")).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|it| it.unwrap().path())
+        .filter(|it| it.join("Cargo.toml").is_file())
+        .map(|it| it.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert!(names.len() > 2, "no services: is the workspace somewhere else?");
+    names
+}
+
+/// What `--check-config` says to this environment and no other.
+fn check_config(service: &str, environment: &BTreeMap<String, String>) -> Output {
+    let test = std::env::current_exe().unwrap();
+    let built = test.ancestors().map(|it| it.join(service)).find(|it| it.is_file());
+    let program = built.unwrap_or_else(|| {
+        panic!("{service} is not built: run `cargo xtask test`, or `cargo build --workspace`")
+    });
+    Command::new(program).arg("--check-config").env_clear().envs(environment).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The host of `host:port` or of a URL with a port; nothing where it is an address of this machine.
+fn host(value: &str) -> Option<&str> {
+    let authority = value.split_once("://").map_or(value, |it| it.1).split('/').next()?;
+    let (host, port) = authority.split_once(':')?;
+    let is_address = host.starts_with(|it: char| it.is_ascii_digit());
+    (port.parse::<u16>().is_ok() && !is_address).then_some(host)
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(workspace().join(path)).unwrap()
+}
