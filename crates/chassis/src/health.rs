@@ -146,11 +146,10 @@ impl Probe {
     }
 
     /// Asks twice a second whether the part works, until `stop`.
-    pub async fn watch(
-        &self,
-        stop: &CancellationToken,
-        works: impl AsyncFn() -> Result<(), &'static str>,
-    ) {
+    pub async fn watch<F>(&self, stop: &CancellationToken, works: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), &'static str>>,
+    {
         let mut ticks = tokio::time::interval(WATCH_EVERY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             match stop.run_until_cancelled(works()).await {

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use mongodb::bson::doc;
+use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{ClientOptions, WriteConcern};
 use mongodb::{Client, Database};
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
+
+/// The server's code for a second document with one `_id`.
+const DUPLICATE_KEY: i32 = 11_000;
 
 /// Where a service keeps its documents.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -57,11 +61,16 @@ pub async fn connect(settings: &MongoSettings) -> anyhow::Result<Database> {
     Ok(database)
 }
 
+/// Whether a write failed because a document with this `_id` is there already.
+pub fn is_duplicate_key(error: &mongodb::error::Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(it)) if it.code == DUPLICATE_KEY)
+}
+
 /// Asks whether the server answers.
 ///
 /// # Errors
 /// It does not.
-pub async fn answers(database: &Database) -> Result<(), &'static str> {
+pub async fn answers(database: Database) -> Result<(), &'static str> {
     let pong = database.run_command(doc! { "ping": 1 }).await;
     pong.map(drop).map_err(|_| "MongoDB does not answer")
 }

@@ -7,6 +7,7 @@
 //!
 //! What `auto_commit` and `asynchronous_commit` mean together stands at [`ConsumerConfig`].
 
+mod backoff;
 mod consumer;
 mod dead_letters;
 mod dual;
@@ -18,6 +19,7 @@ mod serializer;
 mod settings;
 mod trace;
 
+pub use backoff::{backoff, jitter};
 pub use consumer::{ConsumerConfig, EventBusConsumer, Status};
 pub use dual::DualEventBusConsumer;
 pub use factory::{ClientType, EventBusFactory, FactoryError};

@@ -1,15 +1,8 @@
 //! A problem as the fate of a record.
 
-use std::time::Duration;
-
-use eventbus::Outcome;
+use eventbus::{Outcome, backoff};
 
 use crate::{Kind, Problem};
-
-/// The first wait; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl Problem {
     /// What becomes of the record whose `attempt`-th (1, 2, …) handling ended so.
@@ -19,8 +12,11 @@ impl Problem {
     /// tried again, and the attempt counts towards its limit.
     pub fn outcome(self, attempt: u32) -> Outcome {
         let reason = self.to_string();
-        let again =
-            |counted| Outcome::RetryAfter { after: wait(attempt), counted, reason: reason.clone() };
+        let again = |counted| Outcome::RetryAfter {
+            after: backoff(attempt),
+            counted,
+            reason: reason.clone(),
+        };
         match self.kind {
             Kind::Unavailable => again(false),
             Kind::Internal => again(true),
@@ -47,11 +43,6 @@ impl From<Problem> for Outcome {
     }
 }
 
-fn wait(attempt: u32) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(16);
-    FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT)
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -62,8 +53,8 @@ mod tests {
         match outcome {
             Outcome::Done => "done".to_owned(),
             Outcome::Skipped(why) => format!("skipped ({why})"),
-            Outcome::RetryAfter { after, counted, reason } => {
-                format!("retry after {after:?}, counted: {counted} ({reason})")
+            Outcome::RetryAfter { counted, reason, .. } => {
+                format!("retry, counted: {counted} ({reason})")
             }
             Outcome::Reject { reason } => format!("reject ({reason})"),
         }
@@ -84,14 +75,8 @@ mod tests {
             PreconditionFailed: reject (Changed by somebody else: why)
             TooLarge: reject (Too large: why)
             TenantMismatch: reject (tenant_mismatch: why)
-            Unavailable: retry after 400ms, counted: false (Not available now: why)
-            Internal: retry after 400ms, counted: true (Internal error: why)"#]]
+            Unavailable: retry, counted: false (Not available now: why)
+            Internal: retry, counted: true (Internal error: why)"#]]
         .assert_eq(&table.join("\n"));
-    }
-
-    #[test]
-    fn waits_double_up_to_the_longest() {
-        let waits: Vec<Duration> = [0, 1, 2, 3, 8, 9, 1_000].map(wait).to_vec();
-        expect!["[200ms, 200ms, 400ms, 800ms, 25.6s, 30s, 30s]"].assert_eq(&format!("{waits:?}"));
     }
 }

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -12,7 +11,8 @@ use serde::Deserialize;
 use testkit::{servers::workspace, topics::wanted};
 
 const BAD_SETTINGS: i32 = 2;
-/// Where the Dockerfile puts the services.
+const DOCKERFILE: &str = "deploy/Dockerfile";
+/// Where it puts the services.
 const BIN: &str = "/usr/local/bin";
 
 #[derive(Deserialize)]
@@ -39,8 +39,8 @@ struct Container {
 
 #[derive(Deserialize)]
 struct Build {
-    context: PathBuf,
-    dockerfile: PathBuf,
+    context: String,
+    dockerfile: String,
 }
 
 #[derive(Deserialize)]
@@ -60,8 +60,7 @@ fn the_fleet_of_compose_is_the_workspace_s() {
     assert_eq!(names, services().iter().map(String::as_str).collect());
     for (name, container) in fleet(&compose) {
         let build = container.build.as_ref().unwrap();
-        let dockerfile = workspace().join(&build.context).join(&build.dockerfile);
-        assert_eq!(dockerfile, workspace().join(".").join("deploy/Dockerfile"));
+        assert_eq!((&*build.context, &*build.dockerfile), (".", DOCKERFILE));
         let program = format!("{BIN}/{name}");
         assert_eq!(container.entrypoint, [program.as_str()]);
         let check = &container.healthcheck.as_ref().unwrap().test;
@@ -136,11 +135,8 @@ fn the_topics_of_compose_are_the_registry_s() {
     }
 
     let text = read(script);
-    let made: Vec<String> = text
-        .lines()
-        .filter_map(|it| it.strip_prefix("topic "))
-        .map(str::to_owned)
-        .collect();
+    let made: Vec<String> =
+        text.lines().filter_map(|it| it.strip_prefix("topic ")).map(str::to_owned).collect();
     let wanted: Vec<String> = wanted()
         .iter()
         .map(|it| {
@@ -154,7 +150,7 @@ fn the_topics_of_compose_are_the_registry_s() {
 
 #[test]
 fn the_image_holds_every_service_and_nothing_else() {
-    let dockerfile = read("deploy/Dockerfile");
+    let dockerfile = read(DOCKERFILE);
     let words: Vec<&str> = dockerfile.split_whitespace().collect();
     let built: BTreeSet<&str> =
         words.windows(2).filter(|it| it[0] == "--package").map(|it| it[1]).collect();
@@ -214,6 +210,6 @@ fn host(value: &str) -> Option<&str> {
     (port.parse::<u16>().is_ok() && !is_address).then_some(host)
 }
 
-fn read(path: impl AsRef<Path>) -> String {
+fn read(path: &str) -> String {
     fs::read_to_string(workspace().join(path)).unwrap()
 }

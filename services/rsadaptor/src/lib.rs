@@ -14,13 +14,12 @@ pub mod domain;
 pub mod infrastructure;
 pub mod settings;
 
-use std::{future::IntoFuture as _, time::Duration};
+use std::future::ready;
 
 use anyhow::Context as _;
-use chassis::{CancellationToken, Chassis, Probe};
-use eventbus::{ClientType, DualEventBusConsumer, EventBusFactory};
+use chassis::Chassis;
+use eventbus::{ClientType, EventBusFactory};
 use hs_admin::HsAdmin;
-use mongodb::{Database, bson::doc};
 
 use crate::{
     app::App,
@@ -31,9 +30,6 @@ pub use settings::{DEFAULTS, Settings};
 
 /// The service's name and that of its consumer group.
 pub const SERVICE: &str = "rsadaptor";
-
-/// How often the parts of the service are asked whether they work.
-const PROBE_EVERY: Duration = Duration::from_millis(500);
 
 /// Applies records until the chassis says stop, then finishes what has begun.
 ///
@@ -59,35 +55,14 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let stop = chassis.stop.clone();
     let every = settings.gate.status_interval_seconds.duration();
     let status = tokio::spawn(app.backend.watch(every, stop.clone()));
-    let store = tokio::spawn(watch_store(database, mongo_probe, stop.clone()));
-    watch_bus(&consumer, &kafka_probe, &stop).await;
+    tokio::join!(
+        kafka_probe.watch(&stop, || ready(consumer.works())),
+        mongo_probe.watch(&stop, || chassis::mongo::answers(database.clone())),
+    );
 
     consumer.close().await;
     // Everything published was awaited: there is nothing to wait for, unless a call was given up.
     tokio::task::spawn_blocking(move || replies.flush()).await?.context("flush replies")?;
     status.await?;
-    store.await?;
     Ok(())
-}
-
-async fn watch_bus(consumer: &DualEventBusConsumer, probe: &Probe, stop: &CancellationToken) {
-    let mut ticks = tokio::time::interval(PROBE_EVERY);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        match consumer.status().iter().all(eventbus::Status::is_ready) {
-            true => probe.ok(),
-            false => probe.failing("no broker answers, or the group is not joined"),
-        }
-    }
-}
-
-async fn watch_store(database: Database, probe: Probe, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(PROBE_EVERY);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let ping = database.run_command(doc! { "ping": 1 });
-        match stop.run_until_cancelled(ping.into_future()).await {
-            Some(Ok(_)) => probe.ok(),
-            Some(Err(_)) => probe.failing("MongoDB does not answer"),
-            None => return,
-        }
-    }
 }

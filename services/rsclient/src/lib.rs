@@ -15,6 +15,8 @@ pub mod domain;
 pub mod infrastructure;
 pub mod settings;
 
+use std::future::ready;
+
 use anyhow::Context;
 use chassis::Chassis;
 use eventbus::{ClientType, EventBusFactory};
@@ -48,8 +50,8 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     consumer.register(kafka::registries(&app))?;
 
     tokio::join!(
-        kafka_probe.watch(&chassis.stop, async || consumer.works()),
-        mongo_probe.watch(&chassis.stop, async || chassis::mongo::answers(&database).await),
+        kafka_probe.watch(&chassis.stop, || ready(consumer.works())),
+        mongo_probe.watch(&chassis.stop, || chassis::mongo::answers(database.clone())),
     );
     consumer.close().await;
     tokio::task::spawn_blocking(move || bus.flush()).await?.context("messages were left unsent")

@@ -15,21 +15,83 @@ fn check(part: &str, by: &str, expect: Expect) {
 
 #[test]
 fn a_member_that_is_missing_or_of_a_wrong_form_is_named() {
-    check(r#""mac":"3c:22:fb:01:02:03""#, r#""x":1"#, expect!["malformed `DeviceCreated`: missing field `mac` at line 1 column 129"]);
-    check("3c:22:fb:01:02:03", "3C:22:FB:01:02:03", expect!["malformed `DeviceCreated`: a MAC address must be six lower-case hexadecimal pairs with colons at line 1 column 149"]);
-    check(r#""d-1""#, r#""d 1""#, expect!["malformed `DeviceCreated`: device_id must be 1 to 64 characters of A-Z a-z 0-9 ._:- at line 1 column 54"]);
-    check(r#""d-1""#, &format!("\"{}\"", "d".repeat(65)), expect!["malformed `DeviceCreated`: device_id must be 1 to 64 characters of A-Z a-z 0-9 ._:- at line 1 column 116"]);
-    check(r#""revision":1"#, r#""revision":9007199254740992"#, expect!["malformed `DeviceCreated`: revision must be below 2^53 at line 1 column 82"]);
-    check(r#""revision":1"#, r#""revision":-1"#, expect!["malformed `DeviceCreated`: invalid value: integer `-1`, expected u64 at line 1 column 68"]);
-    check(r#""revision":1"#, r#""revision":"1""#, expect![[r#"malformed `DeviceCreated`: invalid type: string "1", expected u64 at line 1 column 69"#]]);
-    check(r#""kind":"device""#, r#""kind":"toaster""#, expect!["malformed `DeviceCreated`: unknown variant `toaster`, expected `router` or `device` at line 1 column 84"]);
+    check(
+        r#""mac":"3c:22:fb:01:02:03""#,
+        r#""x":1"#,
+        expect!["malformed `DeviceCreated`: missing field `mac` at line 1 column 129"],
+    );
+    check(
+        "3c:22:fb:01:02:03",
+        "3C:22:FB:01:02:03",
+        expect![
+            "malformed `DeviceCreated`: a MAC address must be six lower-case hexadecimal pairs with colons at line 1 column 149"
+        ],
+    );
+    check(
+        r#""d-1""#,
+        r#""d 1""#,
+        expect![
+            "malformed `DeviceCreated`: device_id must be 1 to 64 characters of A-Z a-z 0-9 ._:- at line 1 column 54"
+        ],
+    );
+    check(
+        r#""d-1""#,
+        &format!("\"{}\"", "d".repeat(65)),
+        expect![
+            "malformed `DeviceCreated`: device_id must be 1 to 64 characters of A-Z a-z 0-9 ._:- at line 1 column 116"
+        ],
+    );
+    check(
+        r#""revision":1"#,
+        r#""revision":9007199254740992"#,
+        expect!["malformed `DeviceCreated`: revision must be below 2^53 at line 1 column 82"],
+    );
+    check(
+        r#""revision":1"#,
+        r#""revision":-1"#,
+        expect![
+            "malformed `DeviceCreated`: invalid value: integer `-1`, expected u64 at line 1 column 68"
+        ],
+    );
+    check(
+        r#""revision":1"#,
+        r#""revision":"1""#,
+        expect![[
+            r#"malformed `DeviceCreated`: invalid type: string "1", expected u64 at line 1 column 69"#
+        ]],
+    );
+    check(
+        r#""kind":"device""#,
+        r#""kind":"toaster""#,
+        expect![
+            "malformed `DeviceCreated`: unknown variant `toaster`, expected `router` or `device` at line 1 column 84"
+        ],
+    );
+}
+
+#[test]
+fn a_value_that_has_another_form_is_refused_and_never_rewritten() {
     let with = |member: &str| format!(r#""revision":1,{member}"#);
-    check(r#""revision":1"#, &with(r#""rules":{"block":["Bad.Example"]}"#), expect!["malformed `DeviceCreated`: a domain name must be lower-case ASCII labels with dots at line 1 column 100"]);
-    check(r#""revision":1"#, &with(r#""rules":{"block":["b\u00fccher.example"]}"#), expect!["malformed `DeviceCreated`: a domain name must be lower-case ASCII labels with dots at line 1 column 108"]);
+    check(
+        r#""revision":1"#,
+        &with(r#""rules":{"block":["Bad.Example"]}"#),
+        expect![
+            "malformed `DeviceCreated`: a domain name must be lower-case ASCII labels with dots at line 1 column 100"
+        ],
+    );
+    check(
+        r#""revision":1"#,
+        &with(r#""rules":{"block":["b\u00fccher.example"]}"#),
+        expect![
+            "malformed `DeviceCreated`: a domain name must be lower-case ASCII labels with dots at line 1 column 108"
+        ],
+    );
     check(
         r#""revision":1"#,
         &with(r#""services":{"content_filtering":{"blocking_page_url":"ftp://x"}}"#),
-        expect!["malformed `DeviceCreated`: a URL must be absolute, http or https, and at most 2048 characters at line 1 column 131"],
+        expect![
+            "malformed `DeviceCreated`: a URL must be absolute, http or https, and at most 2048 characters at line 1 column 131"
+        ],
     );
     check(
         r#""revision":1"#,
@@ -49,13 +111,17 @@ fn a_list_of_more_than_a_thousand_domains_is_malformed() {
     };
     let decode = |json: String| ProvisioningEvent::decode("DeviceCreated", json.as_bytes());
     assert!(decode(domains(1_000)).is_ok());
-    expect!["malformed `DeviceCreated`: a list must have at most 1000 entries at line 1 column 14993"].assert_eq(&decode(domains(1_001)).unwrap_err().to_string());
+    expect![
+        "malformed `DeviceCreated`: a list must have at most 1000 entries at line 1 column 14993"
+    ]
+    .assert_eq(&decode(domains(1_001)).unwrap_err().to_string());
 }
 
 #[test]
 fn an_event_of_another_topic_is_no_event_of_this_one() {
     let outcome = ProvisioningEvent::decode("RSDeviceCreated", DEVICE.as_bytes());
-    expect!["`RSDeviceCreated` is no event of `as-provision-topic`"].assert_eq(&outcome.unwrap_err().to_string());
+    expect!["`RSDeviceCreated` is no event of `as-provision-topic`"]
+        .assert_eq(&outcome.unwrap_err().to_string());
 }
 
 #[test]

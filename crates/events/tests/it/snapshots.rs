@@ -16,7 +16,7 @@ fn check<E: TopicEvent>(event_type: &str, json: &str, expect: Expect) {
 }
 
 #[test]
-fn provisioning_events_on_the_wire() {
+fn accounts_on_the_wire() {
     check::<ProvisioningEvent>(
         "AccountCreated",
         r#"{"isp_id":"isp-1","account_id":"a-1","external_id":"C-1001","revision":1795248000000,"status":"active","services":{"content_filtering":{"enabled":true,"categories":["adult","gambling"],"safe_search":true,"schedules":[{"name":"bedtime","days":["mon","sun"],"from":"21:00","to":"06:30","timezone":"Europe/Madrid"}],"blocking_page_url":"https://isp.example/blocked"},"threat_protection":{"enabled":true,"blocking_page_url":"https://isp.example/threat"}},"rules":{"allow":["example.org"],"block":["bad.example"]}}"#,
@@ -38,6 +38,10 @@ fn provisioning_events_on_the_wire() {
             as-provision-topic [a-1] of isp-1
             {"isp_id":"isp-1","account_id":"a-1","revision":2}"#]],
     );
+}
+
+#[test]
+fn users_on_the_wire() {
     check::<ProvisioningEvent>(
         "UserCreated",
         r#"{"isp_id":"isp-1","account_id":"a-1","user_id":"u-1","revision":1,"name":"Mia","kind":"child","age_group":"teen","services":{"content_filtering":{"enabled":true,"categories":["adult","gambling"],"safe_search":true,"schedules":[{"name":"bedtime","days":["mon","sun"],"from":"21:00","to":"06:30","timezone":"Europe/Madrid"}],"blocking_page_url":"https://isp.example/blocked"},"threat_protection":{"enabled":true,"blocking_page_url":"https://isp.example/threat"}},"rules":{"allow":["example.org"],"block":["bad.example"]}}"#,
@@ -59,6 +63,10 @@ fn provisioning_events_on_the_wire() {
             as-provision-topic [a-1] of isp-1
             {"isp_id":"isp-1","account_id":"a-1","user_id":"u-1","revision":2}"#]],
     );
+}
+
+#[test]
+fn devices_on_the_wire() {
     check::<ProvisioningEvent>(
         "DeviceCreated",
         r#"{"isp_id":"isp-1","account_id":"a-1","device_id":"d-1","user_id":"u-1","external_id":"X-1","revision":1,"kind":"router","name":"Hallway","device_type":"router","mac":"3c:22:fb:01:02:03","model":"hg-8000","serial":"SN-1","enabled":true,"services":{"content_filtering":{"enabled":true,"categories":["adult","gambling"],"safe_search":true,"schedules":[{"name":"bedtime","days":["mon","sun"],"from":"21:00","to":"06:30","timezone":"Europe/Madrid"}],"blocking_page_url":"https://isp.example/blocked"},"threat_protection":{"enabled":true,"blocking_page_url":"https://isp.example/threat"}},"rules":{"allow":["example.org"],"block":["bad.example"]},"target_version":"stable","flags":{"dns_over_tls":true},"upload_intervals":{"stats_seconds":300},"action":{"id":"act-1","name":"block","expires_at":"2026-12-01T00:00:00Z"},"product_data":{"RouterSecure":{"status":{"is_new":true}}}}"#,
@@ -80,6 +88,10 @@ fn provisioning_events_on_the_wire() {
             as-provision-topic [a-1] of isp-1
             {"isp_id":"isp-1","account_id":"a-1","device_id":"d-1","revision":2}"#]],
     );
+}
+
+#[test]
+fn provisions_on_the_wire() {
     check::<ProvisioningEvent>(
         "ProvisionCreated",
         r#"{"isp_id":"isp-1","account":{"isp_id":"isp-1","account_id":"a-1","external_id":"C-1001","revision":1795248000000,"status":"active","services":{"content_filtering":{"enabled":true,"categories":["adult","gambling"],"safe_search":true,"schedules":[{"name":"bedtime","days":["mon","sun"],"from":"21:00","to":"06:30","timezone":"Europe/Madrid"}],"blocking_page_url":"https://isp.example/blocked"},"threat_protection":{"enabled":true,"blocking_page_url":"https://isp.example/threat"}},"rules":{"allow":["example.org"],"block":["bad.example"]}},"users":[{"isp_id":"isp-1","account_id":"a-1","user_id":"u-1","revision":1,"name":"Mia","kind":"child","age_group":"teen","services":{"content_filtering":{"enabled":true,"categories":["adult","gambling"],"safe_search":true,"schedules":[{"name":"bedtime","days":["mon","sun"],"from":"21:00","to":"06:30","timezone":"Europe/Madrid"}],"blocking_page_url":"https://isp.example/blocked"},"threat_protection":{"enabled":true,"blocking_page_url":"https://isp.example/threat"}},"rules":{"allow":["example.org"],"block":["bad.example"]}}],"devices":[{"isp_id":"isp-1","account_id":"a-1","device_id":"d-1","user_id":"u-1","external_id":"X-1","revision":1,"kind":"router","name":"Hallway","device_type":"router","mac":"3c:22:fb:01:02:03","model":"hg-8000","serial":"SN-1","enabled":true,"services":{"content_filtering":{"enabled":true,"categories":["adult","gambling"],"safe_search":true,"schedules":[{"name":"bedtime","days":["mon","sun"],"from":"21:00","to":"06:30","timezone":"Europe/Madrid"}],"blocking_page_url":"https://isp.example/blocked"},"threat_protection":{"enabled":true,"blocking_page_url":"https://isp.example/threat"}},"rules":{"allow":["example.org"],"block":["bad.example"]},"target_version":"stable","flags":{"dns_over_tls":true},"upload_intervals":{"stats_seconds":300},"action":{"id":"act-1","name":"block","expires_at":"2026-12-01T00:00:00Z"},"product_data":{"RouterSecure":{"status":{"is_new":true}}}}]}"#,
@@ -243,7 +255,7 @@ fn rs_agent_events_on_the_wire() {
 }
 
 #[test]
-fn adaptor_replys_on_the_wire() {
+fn adaptor_replies_on_the_wire() {
     check::<AdaptorReply>(
         "RSDeviceCreatedReply",
         r#"{"request_id":"t-1/d-1","job_id":"j-1","resource":"d-1","revision":7,"held_revision":7,"status":"not_sent","http_status":204,"error":null}"#,
@@ -283,9 +295,13 @@ fn agents_requests_on_the_wire() {
             as-rs-agents-request-topic [j-1/accounts] of nobody
             {"job_id":"j-1","request_id":"j-1/accounts/000017","after":"d-0042","up_to":"d-0542"}"#]],
     );
-    check::<AgentsRequest>("RSCancelSync", r#"{"job_id":"j-1"}"#, expect![[r#"
+    check::<AgentsRequest>(
+        "RSCancelSync",
+        r#"{"job_id":"j-1"}"#,
+        expect![[r#"
         as-rs-agents-request-topic [j-1] of nobody
-        {"job_id":"j-1"}"#]]);
+        {"job_id":"j-1"}"#]],
+    );
     check::<AgentsRequest>(
         "RSSyncControl",
         r#"{"job_id":"j-1","action":"redrive"}"#,
@@ -296,7 +312,7 @@ fn agents_requests_on_the_wire() {
 }
 
 #[test]
-fn agents_replys_on_the_wire() {
+fn agents_replies_on_the_wire() {
     check::<AgentsReply>(
         "RSSyncAgentPackagesReply",
         r#"{"job_id":"j-1","request_id":"j-1/accounts","status":"completed_with_failures","counts":{"total":500,"applied":490,"unchanged":0,"superseded":2,"gone":3,"rejected":5,"not_sent":0,"unknown":0},"reason":null}"#,
@@ -336,9 +352,13 @@ fn client_requests_on_the_wire() {
             as-rs-client-request-topic [j-1/accounts] of nobody
             {"job_id":"j-1","request_id":"j-1/accounts/000017","after":"d-0042","up_to":"d-0542"}"#]],
     );
-    check::<ClientRequest>("RSCancelSync", r#"{"job_id":"j-1"}"#, expect![[r#"
+    check::<ClientRequest>(
+        "RSCancelSync",
+        r#"{"job_id":"j-1"}"#,
+        expect![[r#"
         as-rs-client-request-topic [j-1] of nobody
-        {"job_id":"j-1"}"#]]);
+        {"job_id":"j-1"}"#]],
+    );
     check::<ClientRequest>(
         "RSSyncControl",
         r#"{"job_id":"j-1","action":"redrive"}"#,
@@ -349,7 +369,7 @@ fn client_requests_on_the_wire() {
 }
 
 #[test]
-fn client_replys_on_the_wire() {
+fn client_replies_on_the_wire() {
     check::<ClientReply>(
         "RSSyncSystemReply",
         r#"{"job_id":"j-1","request_id":"j-1/accounts","status":"completed_with_failures","counts":{"total":500,"applied":490,"unchanged":0,"superseded":2,"gone":3,"rejected":5,"not_sent":0,"unknown":0},"reason":null}"#,

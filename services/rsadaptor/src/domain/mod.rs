@@ -3,18 +3,15 @@
 //! - [`configuration_of`], [`Body`]: effective configurations as HS Admin models
 //! - [`plan`]: what a record asks for, against what is applied already
 //! - [`Gate`]: what an answer of the backend means for the record that asked and for the others
-//! - [`backoff_ceiling`]: how long a failing record waits at most
 
 mod applied;
 mod attempt;
-mod backoff;
 mod builders;
 mod gate;
 mod recent;
 
 pub use applied::{Applied, Hash, Plan, Spared, Want, Wish, plan};
 pub use attempt::{Attempt, Ending, Later};
-pub use backoff::{BACKOFF_MAX, backoff_ceiling};
 pub use builders::{Body, configuration_of, live_action, resource_of};
 pub use gate::{Admission, Change, Counts, Gate, GateLimits, Ticket, Verdict, WaitReason};
 

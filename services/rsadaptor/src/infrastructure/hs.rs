@@ -9,12 +9,9 @@ use chassis::{CancellationToken, Probe};
 use events::{DeviceId, DeviceKind, Revision};
 use hs_admin::{Answer, HsAdmin, Mode};
 
-use crate::{
-    domain::{
-        Admission, Attempt, Body, Change, Counts, Gate, GateLimits, Later, Ticket, Verdict,
-        WaitReason, backoff_ceiling, resource_of,
-    },
-    infrastructure::problems::jitter,
+use crate::domain::{
+    Admission, Attempt, Body, Change, Counts, Gate, GateLimits, Later, Ticket, Verdict, WaitReason,
+    resource_of,
 };
 
 /// The backend. Cheap to clone; clones share the gate.
@@ -154,7 +151,7 @@ impl Backend {
     }
 
     async fn put_off(&self, reason: WaitReason, attempt: &Attempt) -> Result<Called, Later> {
-        let backoff = jitter(backoff_ceiling(attempt.number));
+        let backoff = eventbus::backoff(attempt.number);
         match reason {
             WaitReason::Closed { after, detail } => Err(closed(after, &detail)),
             WaitReason::Early { left, detail } => {
@@ -228,7 +225,7 @@ impl Drop for Pass<'_> {
 
 fn closed(after: Duration, detail: &str) -> Later {
     // Those that wait come back one after the other.
-    let after = after + Duration::from_millis(5) + jitter(after / 4);
+    let after = after + Duration::from_millis(5) + eventbus::jitter(after / 4);
     Later { after, counted: false, reason: format!("misconfigured, waiting: {detail}") }
 }
 

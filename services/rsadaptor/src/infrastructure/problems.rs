@@ -1,20 +1,13 @@
 //! What a failure of the service's own parts means for the record: it waits, and it is not at fault.
 
-use std::time::Duration;
-
 use crate::{
-    domain::{Attempt, Later, backoff_ceiling},
+    domain::{Attempt, Later},
     infrastructure::store::StoreError,
 };
 
-/// Waits a random part of what the attempt allows.
-pub fn jitter(ceiling: Duration) -> Duration {
-    ceiling.mul_f64(fastrand::f64())
-}
-
 /// The record waits for a part of the service other than the backend.
 pub fn later(attempt: &Attempt, reason: impl std::fmt::Display) -> Later {
-    let after = jitter(backoff_ceiling(attempt.number));
+    let after = eventbus::backoff(attempt.number);
     Later { after, counted: false, reason: reason.to_string() }
 }
 

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
+use chassis::mongo::is_duplicate_key;
 use events::{DeviceId, DeviceKind, IspId, Revision};
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{DateTime, Document, doc},
-    error::{ErrorKind, WriteFailure},
     options::IndexOptions,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::domain;
 
-const DUPLICATE_KEY: i32 = 11_000;
 /// How often a write is tried again that lost the race for the first insert.
 const RACES_MAX: usize = 5;
 
@@ -197,8 +196,4 @@ fn kind_name(kind: DeviceKind) -> &'static str {
         DeviceKind::Router => "router",
         DeviceKind::Device => "device",
     }
-}
-
-fn is_duplicate_key(error: &mongodb::error::Error) -> bool {
-    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(it)) if it.code == DUPLICATE_KEY)
 }

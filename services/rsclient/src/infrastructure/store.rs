@@ -15,17 +15,15 @@ pub use configurations::Configurations;
 pub use devices::{Devices, DevicesOf};
 pub use users::Users;
 
+use chassis::mongo::is_duplicate_key;
 use events::{IspId, Revision};
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{Bson, DateTime, Document, doc, serialize_to_bson},
-    error::{ErrorKind, WriteFailure},
     options::{IndexOptions, UpdateModifications},
 };
 use serde::Serialize;
 
-/// The server's code for a second document with one `_id`.
-const DUPLICATE_KEY: i32 = 11_000;
 /// How often a write is tried that collides with others.
 const ATTEMPTS_MAX: u32 = 10;
 
@@ -126,14 +124,6 @@ fn not_newer_than(revision: Revision) -> Document {
         { "revision": { "$lt": revision } },
         { "revision": revision, "deleted": false },
     ] }
-}
-
-fn is_duplicate_key(err: &mongodb::error::Error) -> bool {
-    match err.kind.as_ref() {
-        ErrorKind::Write(WriteFailure::WriteError(err)) => err.code == DUPLICATE_KEY,
-        ErrorKind::Command(err) => err.code == DUPLICATE_KEY,
-        _ => false,
-    }
 }
 
 fn to_bson(state: &impl Serialize) -> Result<Bson, StoreError> {

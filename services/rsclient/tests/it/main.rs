@@ -1,4 +1,5 @@
 //! What rsclient does, seen from outside: records in; published records and stored documents out.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod accounts;
 mod actions;
