@@ -23,19 +23,9 @@ pub struct MongoSettings {
     /// The service's own database.
     pub database: String,
     /// Seconds to wait for a server that can take the operation.
-    #[serde(default = "default_server_selection_seconds")]
     pub server_selection_seconds: u64,
     /// Greatest number of connections to one server.
-    #[serde(default = "default_max_connections")]
     pub max_connections: u32,
-}
-
-fn default_server_selection_seconds() -> u64 {
-    10
-}
-
-fn default_max_connections() -> u32 {
-    50
 }
 
 /// Connects with write concern majority and waits for the answer to a ping.

@@ -6,13 +6,16 @@ use events::topics;
 use jiff::Timestamp;
 use rdkafka::{
     Message,
-    message::{OwnedHeaders, OwnedMessage},
+    message::{Header, Headers, OwnedHeaders, OwnedMessage},
 };
 
-use crate::{EventBusProducer, producer::text_header};
+use crate::EventBusProducer;
 
 /// How long a refused dead letter waits to be tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The header with the time of a record's first failure.
+const FAILED_AT: &str = "dlq_failed_at";
 
 /// Why a record is set aside: a word for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,25 +76,20 @@ pub(crate) async fn set_aside(
 
 fn headers(record: &OwnedMessage, history: &History<'_>, now: &str) -> OwnedHeaders {
     let (partition, offset) = (record.partition().to_string(), record.offset().to_string());
-    let added = [
-        ("dlq_topic", record.topic()),
-        ("dlq_partition", &partition),
-        ("dlq_offset", &offset),
-        ("dlq_group", history.group),
-        ("dlq_cause", history.cause.as_str()),
-        ("dlq_error", history.error),
-        ("dlq_attempts", &history.attempts.to_string()),
-        ("dlq_failed_at", now),
+    let original = || record.headers().into_iter().flat_map(|it| it.iter());
+    // A record that was replayed and fails again keeps the time of its first failure.
+    let first_failure = original().find(|it| it.key == FAILED_AT).and_then(|it| it.value);
+    let added: [(&str, &[u8]); 8] = [
+        ("dlq_topic", record.topic().as_bytes()),
+        ("dlq_partition", partition.as_bytes()),
+        ("dlq_offset", offset.as_bytes()),
+        ("dlq_group", history.group.as_bytes()),
+        ("dlq_cause", history.cause.as_str().as_bytes()),
+        ("dlq_error", history.error.as_bytes()),
+        ("dlq_attempts", &history.attempts.to_string().into_bytes()),
+        (FAILED_AT, first_failure.unwrap_or(now.as_bytes())),
     ];
-    let original = record.headers().cloned().unwrap_or_default();
-    // A replayed record keeps the history of its first failure.
-    added.into_iter().fold(original, |all, (name, value)| match name {
-        "dlq_failed_at" if has(&all, name) => all,
-        _ => all.insert(text_header(name, value)),
-    })
-}
-
-fn has(headers: &OwnedHeaders, name: &str) -> bool {
-    use rdkafka::message::Headers;
-    headers.iter().any(|it| it.key == name)
+    let kept = original().filter(|it| !added.iter().any(|(name, _)| *name == it.key));
+    let headers = kept.fold(OwnedHeaders::new(), OwnedHeaders::insert);
+    added.iter().fold(headers, |all, (key, value)| all.insert(Header { key, value: Some(*value) }))
 }

@@ -8,7 +8,7 @@ use std::{
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders, OwnedMessage},
+    message::{OwnedHeaders, OwnedMessage},
     producer::{FutureProducer, FutureRecord, Producer},
     util::Timeout,
 };
@@ -175,9 +175,4 @@ impl EventBusProducer {
         let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
         client.flush(FLUSH_LIMIT)
     }
-}
-
-/// A header of text.
-pub(crate) fn text_header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a [u8]> {
-    Header { key, value: Some(value.as_bytes()) }
 }

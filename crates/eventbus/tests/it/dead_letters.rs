@@ -160,3 +160,18 @@ async fn an_unknown_event_is_set_aside_and_one_for_others_is_skipped() {
     assert_eq!(ours[0].headers["dlq_cause"], "unknown_event_type");
     assert_eq!(ours[0].headers["ce_type"], "RSInvented");
 }
+
+#[tokio::test]
+async fn a_record_that_was_replayed_and_fails_again_keeps_the_time_of_its_first_failure() {
+    let bus = Bus::new(1).await;
+    let sender = Sender::new(&bus.settings.bootstrap_servers).unwrap();
+    let first = "2026-11-01T00:00:00Z";
+    let headers = [("dlq_failed_at", first.to_owned()), ("dlq_error", "of then".to_owned())];
+    sender.send_raw(&bus.topic, Some("k"), &headers, b"{}").await.unwrap();
+    let consumer = bus.consume(&Seen::default(), |_| Outcome::Done);
+    bus.commits(1).await;
+    consumer.close().await;
+    let letters = bus.dead_letters().await;
+    assert_eq!(letters[0].headers["dlq_failed_at"], first);
+    assert_eq!(letters[0].headers["dlq_error"], "header `ce_specversion` is missing");
+}

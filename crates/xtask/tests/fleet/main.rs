@@ -1,6 +1,7 @@
 //! The whole fleet as processes on real servers: what it must withstand.
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+mod bad_input;
 mod golden;
 mod kills;
 mod outage;

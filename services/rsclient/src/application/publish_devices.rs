@@ -86,11 +86,21 @@ async fn settle(
             failed = Some(err);
             continue;
         }
-        if let Some(action) = &device.pending_action {
-            app.store.devices.clear_action(&device.id, action.id.as_str()).await?;
-        }
-        if matches!(event, RsProvisioningEvent::RSDeviceDeleted(_)) {
-            app.store.devices.mark_removed(&device.id, device.rs_revision).await?;
+        match event {
+            RsProvisioningEvent::RSDeviceDeleted(_) => {
+                app.store.devices.mark_removed(&device.id, device.rs_revision).await?;
+            }
+            // A command that did not go out with its device has expired.
+            RsProvisioningEvent::RSDeviceCreated(_)
+            | RsProvisioningEvent::RSDeviceUpdated(_)
+            | RsProvisioningEvent::RSDeviceAction(_) => {
+                if let Some(action) = &device.pending_action {
+                    app.store.devices.clear_action(&device.id, action.id.as_str()).await?;
+                }
+            }
+            RsProvisioningEvent::RSUserUpdated(_)
+            | RsProvisioningEvent::RSCustomFlagsUpdated(_)
+            | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(_) => (),
         }
     }
     failed.map_or(Ok(()), |err| Err(err.into()))
