@@ -152,14 +152,20 @@ impl Process {
         Ok(())
     }
 
+    /// Sends the guard away.
+    fn dismiss(&mut self) {
+        if let Some(mut leash) = self.leash.take() {
+            // A guard that is gone needs no word.
+            let _ = leash.write_all(b"stay\n");
+        }
+    }
+
     /// Lets it live on after this process.
     ///
     /// # Errors
     /// When its guard cannot be told.
     pub fn leave(mut self) -> Result<()> {
-        if let Some(leash) = &mut self.leash {
-            leash.write_all(b"stay\n").with_context(|| format!("release {}", self.name))?;
-        }
+        self.dismiss();
         self.left = true;
         self.guard.wait()?;
         Ok(())
@@ -170,6 +176,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         if self.left {
             return;
+        }
+        if matches!(self.ended(), Ok(Some(_))) {
+            // Its id may be another process's by now.
+            self.dismiss();
         }
         self.ask_to_end();
         // The guard sees to it that this ends.

@@ -1,11 +1,11 @@
 //! What a backend holds and how it answers, without a network.
 
 mod backend;
-mod check;
+mod document;
 mod fault;
 mod refusal;
 
 pub use backend::{Backend, Change, Entry, Page, Stale, Summary, Write};
-pub use check::{Checked, Document, batch, check, resource};
+pub use document::{Checked, Document};
 pub use fault::{Action, Blow, Fault, FaultState, Faults, When};
 pub use refusal::Refusal;

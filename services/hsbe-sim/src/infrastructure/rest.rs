@@ -2,6 +2,7 @@
 
 mod admin;
 mod arrival;
+mod form;
 mod sim;
 
 use axum::{

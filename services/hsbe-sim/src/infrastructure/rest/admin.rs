@@ -10,10 +10,10 @@ use events::Revision;
 use hs_admin::{REVISION_HEADER, Resource, ResourceKind, Status};
 use serde::{Deserialize, Serialize};
 
-use super::status_code;
+use super::{form, status_code};
 use crate::{
     App,
-    domain::{self, Change, Document, Page, Refusal, Write},
+    domain::{Change, Page, Refusal, Write},
 };
 
 const PAGE_ITEMS: usize = 100;
@@ -32,17 +32,16 @@ pub(super) async fn put(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let resource = domain::resource(uri.path()).inspect_err(|it| count(&app, it, "PUT"))?;
+    let resource = form::resource(uri.path()).inspect_err(|it| count(&app, it, "PUT"))?;
     let revision = required_revision(&headers);
-    let checked = json(&headers)
-        .and(revision.clone().map(drop))
-        .and_then(|()| domain::check(&resource, &body));
+    let checked =
+        json(&headers).and(revision.clone().map(drop)).and_then(|()| form::check(&resource, &body));
     let write = write_of(&Method::PUT, revision.ok());
     let mut backend = app.backend();
     match checked {
         Ok(checked) => backend.write(write, &resource, Change::Put(checked)).map(status_code),
         Err(refusal) => {
-            backend.reject(write, &resource, &refusal, Document::read(&body));
+            backend.reject(write, &resource, &refusal, form::read(&body));
             Err(refusal)
         }
     }
@@ -54,7 +53,7 @@ pub(super) async fn delete(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let resource = domain::resource(uri.path()).inspect_err(|it| count(&app, it, "DELETE"))?;
+    let resource = form::resource(uri.path()).inspect_err(|it| count(&app, it, "DELETE"))?;
     let revision = required_revision(&headers);
     let write = write_of(&Method::DELETE, revision.clone().ok());
     let mut backend = app.backend();
@@ -86,7 +85,7 @@ pub(super) async fn post(
     let of_header = revision(&headers);
     let items = json(&headers)
         .and(of_header.clone().map(drop))
-        .and_then(|()| domain::batch(&body))
+        .and_then(|()| form::batch(&body))
         .inspect_err(|it| count(&app, it, "POST"))?;
     let of_header = of_header.unwrap_or_default();
     let alone = !body.trim_ascii_start().starts_with(b"[");

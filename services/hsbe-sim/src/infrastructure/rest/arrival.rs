@@ -12,10 +12,10 @@ use axum::{
 };
 use futures_util::stream;
 
-use super::{admin::write_of, status_code};
+use super::{admin::write_of, form, status_code};
 use crate::{
     App,
-    domain::{self, Action, Blow, Document, Refusal, When},
+    domain::{Action, Blow, Refusal, When},
 };
 
 /// Reads the body, waits, spoils what is to be spoiled, and counts.
@@ -93,14 +93,14 @@ fn remember(app: &App, parts: &axum::http::request::Parts, body: &Bytes, blow: &
     if !is_write {
         return;
     }
-    let Ok(resource) = domain::resource(parts.uri.path()) else { return };
+    let Ok(resource) = form::resource(parts.uri.path()) else { return };
     let revision = super::admin::revision(&parts.headers).unwrap_or_default();
     let status = match blow {
         Blow::Status { status, .. } => Some(*status),
         Blow::Reset | Blow::Hang => None,
     };
     let write = write_of(&parts.method, revision);
-    app.backend().remember(write, &resource, status, Document::read(body));
+    app.backend().remember(write, &resource, status, form::read(body));
 }
 
 fn counted(app: &App, response: Response) -> Response {

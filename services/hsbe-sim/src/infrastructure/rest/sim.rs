@@ -11,10 +11,11 @@ use axum::{
 };
 use serde::Serialize;
 
+use super::form;
 use crate::{
     App,
     app::Traffic,
-    domain::{self, Document, Entry, FaultState, Faults, Refusal, Summary},
+    domain::{Document, Entry, FaultState, Faults, Refusal, Summary},
 };
 
 /// Every route below `/sim`.
@@ -77,6 +78,6 @@ async fn dump(State(app): State<App>) -> Json<BTreeMap<&'static str, BTreeMap<St
 
 async fn history(State(app): State<App>, uri: Uri) -> Result<Json<Vec<Entry>>, Refusal> {
     let path = uri.path().strip_prefix("/sim").and_then(|it| it.strip_suffix("/history"));
-    let resource = domain::resource(path.unwrap_or_default())?;
+    let resource = form::resource(path.unwrap_or_default())?;
     Ok(Json(app.backend().history(&resource)))
 }

@@ -1,6 +1,4 @@
-//! Which requests are well formed.
-
-use std::sync::Arc;
+//! Which requests are well formed: paths and bodies, strictly.
 
 use events::{AgentPackageId, DeviceId, IspId, Revision};
 use hs_admin::{
@@ -8,42 +6,32 @@ use hs_admin::{
     RouterConfiguration, SystemAgentDefault, SystemAgentVersions, SystemDocument, SystemGeneral,
     SystemRouterAllowedIP, SystemRouterDNS,
 };
-use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
 use serde_json::{Value, value::RawValue};
 
-use super::Refusal;
+use crate::domain::{Checked, Document, Refusal};
 
-/// A body exactly as it was received. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Document(Arc<RawValue>);
+/// A body that may be malformed otherwise, if it is JSON at all.
+pub(super) fn read(body: &[u8]) -> Option<Document> {
+    Some(as_document(&serde_json::from_slice::<Box<RawValue>>(body).ok()?))
+}
 
-impl Document {
-    /// The body, if it is JSON at all.
-    pub fn read(body: &[u8]) -> Option<Self> {
-        Some(Self(serde_json::from_slice::<Box<RawValue>>(body).ok()?.into()))
-    }
+fn as_document(raw: &RawValue) -> Document {
+    Document::new(raw.get())
 }
 
 impl Serialize for Document {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        let raw = RawValue::from_string(self.as_str().to_owned()).map_err(S::Error::custom)?;
+        raw.serialize(serializer)
     }
-}
-
-/// A body that is what the resource holds.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// The body.
-    pub document: Document,
-    /// The agent package that has to be there first.
-    pub target_agent_package: Option<AgentPackageId>,
 }
 
 /// The resource that lives at a path.
 ///
 /// # Errors
 /// No resource lives there, or the id is none.
-pub fn resource(path: &str) -> Result<Resource, Refusal> {
+pub(super) fn resource(path: &str) -> Result<Resource, Refusal> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
         ["devices", id] => Ok(Resource::Device(parse_id(id)?)),
@@ -63,7 +51,7 @@ pub fn resource(path: &str) -> Result<Resource, Refusal> {
 ///
 /// # Errors
 /// A member is missing, unknown or malformed, or the id is not the one of the path.
-pub fn check(resource: &Resource, body: &[u8]) -> Result<Checked, Refusal> {
+pub(super) fn check(resource: &Resource, body: &[u8]) -> Result<Checked, Refusal> {
     let target_agent_package = match resource {
         Resource::Device(id) => {
             let configuration: DeviceConfiguration = parse_model(body)?;
@@ -90,7 +78,7 @@ pub fn check(resource: &Resource, body: &[u8]) -> Result<Checked, Refusal> {
 ///
 /// # Errors
 /// The body is neither, or too long a list. A bad item is an error of its own.
-pub fn batch(body: &[u8]) -> Result<Vec<Result<Upsert, Refusal>>, Refusal> {
+pub(super) fn batch(body: &[u8]) -> Result<Vec<Result<Upsert, Refusal>>, Refusal> {
     if !body.trim_ascii_start().starts_with(b"[") {
         let configuration: DeviceConfiguration = parse_model(body)?;
         let checked = Checked { document: document(body)?, target_agent_package: None };
@@ -105,13 +93,13 @@ pub fn batch(body: &[u8]) -> Result<Vec<Result<Upsert, Refusal>>, Refusal> {
 
 /// One device of a batch.
 #[derive(Clone, Debug)]
-pub struct Upsert {
+pub(super) struct Upsert {
     /// Which device.
-    pub id: DeviceId,
+    pub(super) id: DeviceId,
     /// The item's own revision; a device that comes alone has it in the header.
-    pub revision: Option<Revision>,
+    pub(super) revision: Option<Revision>,
     /// What the device is to be.
-    pub checked: Checked,
+    pub(super) checked: Checked,
 }
 
 fn batch_item(item: &RawValue) -> Result<Upsert, Refusal> {
@@ -121,8 +109,7 @@ fn batch_item(item: &RawValue) -> Result<Upsert, Refusal> {
     }
     let BatchItem { revision, configuration } = parse_model(item.get().as_bytes())?;
     let raw: RawItem = parse(item.get().as_bytes())?;
-    let checked =
-        Checked { document: Document(raw.configuration.into()), target_agent_package: None };
+    let checked = Checked { document: as_document(&raw.configuration), target_agent_package: None };
     Ok(Upsert { id: configuration.device.id, revision: Some(revision), checked })
 }
 
@@ -137,7 +124,7 @@ fn check_system(document: SystemDocument, body: &[u8]) -> Result<(), Refusal> {
 }
 
 fn document(body: &[u8]) -> Result<Document, Refusal> {
-    Document::read(body).ok_or_else(|| Refusal::malformed("the body is no JSON"))
+    read(body).ok_or_else(|| Refusal::malformed("the body is no JSON"))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
