@@ -21,6 +21,8 @@ const READY: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(40);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 const QUIET_LOOKS: u32 = 2;
+/// A reader that ends more often than people kill it is broken.
+const REVIVALS_MAX: u32 = 50;
 
 /// The services of the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +107,7 @@ impl FleetOptions {
 pub struct Fleet {
     options: FleetOptions,
     instances: Vec<Instance>,
+    revivals: u32,
     simulator: Simulator,
     databases: Vec<String>,
 }
@@ -151,7 +154,7 @@ impl Fleet {
                 instances.push(instance);
             }
         }
-        let mut fleet = Self { options, instances, simulator, databases };
+        let mut fleet = Self { options, instances, revivals: 0, simulator, databases };
         fleet.ready().await?;
         Ok(fleet)
     }
@@ -214,9 +217,18 @@ impl Fleet {
             if !self.options.revive || instance.service() == Service::Simulator {
                 return Err(ended);
             }
+            if self.revivals == REVIVALS_MAX {
+                return Err(ended.context("it was revived too often"));
+            }
+            self.revivals += 1;
             instance.start(None)?;
-            instance.ready(READY).await?;
             revived.push(instance.name());
+            let ready = instance.ready(READY).await;
+            // One that ended again meanwhile is revived at the next look.
+            if let (Err(error), Some(Ok(()))) = (ready, instance.process().map(Process::still_runs))
+            {
+                return Err(error);
+            }
         }
         Ok(revived)
     }

@@ -15,9 +15,12 @@ struct Source<'a> {
     accounts: BTreeMap<&'a str, &'a Value>,
     users: BTreeMap<&'a str, &'a Value>,
     devices: BTreeMap<&'a str, &'a Value>,
+    /// Commands that the backend heard of last, by device: the next publication carries none.
+    actions: BTreeMap<&'a str, &'a Value>,
 }
 
-/// `{"devices":{id:…},"routers":{id:…}}` for payloads of ProvisionCreated, in any order.
+/// `{"devices":{id:…},"routers":{id:…}}` for payloads of ProvisionCreated: the highest revision of each
+/// entity counts, wherever it stands.
 #[must_use]
 pub fn expected<'a>(payloads: impl Iterator<Item = &'a Value>) -> Value {
     let source = Source::of(payloads);
@@ -29,6 +32,7 @@ pub fn expected<'a>(payloads: impl Iterator<Item = &'a Value>) -> Value {
         let router = device["kind"] == "router";
         let kind = if router { "routers" } else { "devices" };
         held[kind][id] = configuration(device, source.user_of(device), account, router);
+        held[kind][id]["action"] = source.actions.get(id).map_or(Value::Null, |it| (*it).clone());
     }
     held
 }
@@ -42,15 +46,36 @@ impl<'a> Source<'a> {
     fn of(payloads: impl Iterator<Item = &'a Value>) -> Self {
         let mut source = Self::default();
         for payload in payloads {
-            newest(&mut source.accounts, "account_id", &payload["account"]);
-            for user in payload["users"].as_array().into_iter().flatten() {
-                newest(&mut source.users, "user_id", user);
-            }
-            for device in payload["devices"].as_array().into_iter().flatten() {
-                newest(&mut source.devices, "device_id", device);
-            }
+            source.take(payload);
         }
         source
+    }
+
+    /// Takes in one payload, which publishes every device that it touches.
+    fn take(&mut self, payload: &'a Value) {
+        if newest(&mut self.accounts, "account_id", &payload["account"]) {
+            self.published("account_id", &payload["account"]);
+        }
+        for user in payload["users"].as_array().into_iter().flatten() {
+            if newest(&mut self.users, "user_id", user) {
+                self.published("user_id", user);
+            }
+        }
+        for device in payload["devices"].as_array().into_iter().flatten() {
+            if newest(&mut self.devices, "device_id", device) {
+                let id = text(device, "device_id");
+                self.actions.remove(id);
+                if is_due(&device["action"]) {
+                    self.actions.insert(id, &device["action"]);
+                }
+            }
+        }
+    }
+
+    /// Devices of an account or user are published again.
+    fn published(&mut self, id: &str, of: &Value) {
+        let devices = &self.devices;
+        self.actions.retain(|it, _| devices[it][id] != of[id]);
     }
 
     /// The user of a device, where known and of the same home.
@@ -61,11 +86,19 @@ impl<'a> Source<'a> {
     }
 }
 
-fn newest<'a>(all: &mut BTreeMap<&'a str, &'a Value>, id: &str, entity: &'a Value) {
+/// Keeps the entity unless a newer one is known.
+fn newest<'a>(all: &mut BTreeMap<&'a str, &'a Value>, id: &str, entity: &'a Value) -> bool {
     let known = all.entry(text(entity, id)).or_insert(entity);
-    if entity["revision"].as_u64() >= known["revision"].as_u64() {
+    let is_newest = entity["revision"].as_u64() >= known["revision"].as_u64();
+    if is_newest {
         *known = entity;
     }
+    is_newest
+}
+
+fn is_due(action: &Value) -> bool {
+    let expires_at: Option<jiff::Timestamp> = text(action, "expires_at").parse().ok();
+    expires_at.is_some_and(|it| it > jiff::Timestamp::now())
 }
 
 fn configuration(device: &Value, user: Option<&Value>, account: &Value, router: bool) -> Value {
@@ -179,6 +212,24 @@ mod tests {
             }
         }
         assert!(tried >= 5, "only {tried} cases");
+    }
+
+    #[test]
+    fn a_command_is_seen_until_the_next_publication() {
+        let home = |revision: u64, action: Value| {
+            json!({
+                "isp_id": "i", "users": [],
+                "account": {"isp_id": "i", "account_id": "a", "revision": 1, "status": "active"},
+                "devices": [{"isp_id": "i", "account_id": "a", "device_id": "d", "kind": "device",
+                    "revision": revision, "action": action}],
+            })
+        };
+        let action = |expires_at| json!({"id": "x", "name": "block", "expires_at": expires_at});
+        let due = home(1, action("2100-01-01T00:00:00Z"));
+        let held = |lines: &[Value]| expected(lines.iter())["devices"]["d"]["action"].clone();
+        assert_eq!(held(std::slice::from_ref(&due)), due["devices"][0]["action"]);
+        assert_eq!(held(&[home(1, action("2020-01-01T00:00:00Z"))]), Value::Null);
+        assert_eq!(held(&[due, home(2, Value::Null)]), Value::Null);
     }
 
     #[test]

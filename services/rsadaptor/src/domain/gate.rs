@@ -322,7 +322,8 @@ impl Gate {
                 None
             }
             State::Open => {
-                let mut closed = Closed::new(detail, now + interval);
+                let answer = http_status.map_or_else(String::new, |it| format!("{it}: "));
+                let mut closed = Closed::new(format!("{answer}{detail}"), now + interval);
                 closed.probed.insert(key.to_owned());
                 closed.waiting.insert(key.to_owned(), now);
                 self.state = State::Closed(closed);
@@ -335,9 +336,9 @@ impl Gate {
 }
 
 impl Closed {
-    fn new(detail: &str, next_probe_at: Instant) -> Self {
+    fn new(detail: String, next_probe_at: Instant) -> Self {
         Self {
-            detail: detail.to_owned(),
+            detail,
             next_probe_at,
             probe_under_way: false,
             probed: HashSet::new(),

@@ -301,9 +301,9 @@ fn a_probe_that_is_given_up_makes_room_for_another() {
     run.gate.abandon(&probe);
     run.call("c", &done());
     expect![[r#"
-            0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
-            5s c not let through: Closed { after: 2.5s, detail: "answered 401" }
-            5s c done: Done { http_status: 204 }, gate Opened
+        0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        5s c not let through: Closed { after: 2.5s, detail: "401: answered 401" }
+        5s c done: Done { http_status: 204 }, gate Opened
     "#]]
     .assert_eq(&run.log);
 }
@@ -321,7 +321,7 @@ fn a_probe_that_meets_trouble_leaves_the_gate_closed() {
     expect![[r#"
         0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
         5s b trouble: Wait(Trouble { counts: IfStatusIsWell, http_status: Some(500), retry_after: None, detail: "answered 500" })
-        9s a not let through: Closed { after: 1s, detail: "answered 401" }
+        9s a not let through: Closed { after: 1s, detail: "401: answered 401" }
         10s a wrong: Rejected { http_status: Some(422), reason: "mac" }, gate Opened
     "#]].assert_eq(&run.log);
 }
