@@ -1,18 +1,16 @@
 //! Where records go that cannot be handled: unchanged, with their history in headers.
 
-use std::time::Duration;
-
 use events::topics;
 use jiff::Timestamp;
 use rdkafka::{
     Message,
-    message::{Header, Headers, OwnedHeaders, OwnedMessage},
+    message::{Header, OwnedHeaders, OwnedMessage},
 };
 
-use crate::EventBusProducer;
+use crate::{EventBusProducer, PublishError, serializer::all_headers};
 
-/// How long a refused dead letter waits to be tried again.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Longest error that a dead letter tells, in bytes.
+const ERROR_BYTES_MAX: usize = 4_096;
 
 /// The header with the time of a record's first failure.
 const FAILED_AT: &str = "dlq_failed_at";
@@ -49,47 +47,73 @@ pub(crate) struct History<'a> {
     pub(crate) attempts: u32,
 }
 
-/// Writes the record to its dead-letter topic and answers once the broker has acknowledged it. A dead letter
-/// that cannot be written is tried again for as long as its partition is ours: its record is not done before.
+/// Writes the record to its dead-letter topic and answers once the broker has acknowledged it. Its record is not
+/// done before.
 pub(crate) async fn set_aside(
     producer: &EventBusProducer,
     record: &OwnedMessage,
     history: History<'_>,
-) {
+) -> Result<(), PublishError> {
     let topic = topics::dead_letter_topic(record.topic(), history.group);
-    let now = Timestamp::now().to_string();
-    while let Err(err) = producer.forward(record, &topic, headers(record, &history, &now)).await {
-        tracing::error!(topic, err = ?err, "a dead letter could not be written, trying again");
-        tokio::time::sleep(PAUSE).await;
+    let headers = headers(record, &history);
+    match producer.forward(record, record.payload(), &topic, headers.clone()).await {
+        // A batch that was compressed may hold what no broker takes plainly: then its history alone is kept.
+        Err(PublishError::TooLarge(_)) => {
+            let bytes = record.payload().map_or(0, <[u8]>::len).to_string();
+            let headers = headers.insert(header("dlq_value_bytes", bytes.as_bytes()));
+            producer.forward(record, None, &topic, headers).await?;
+        }
+        forwarded => drop(forwarded?),
     }
     let cause = history.cause.as_str();
     metrics::counter!("eventbus_dead_letters_total",
         "topic" => record.topic().to_owned(), "group" => history.group.to_owned(), "cause" => cause)
     .increment(1);
     tracing::error!(
+        topic = record.topic(),
+        partition = record.partition(),
+        offset = record.offset(),
         cause,
         error = history.error,
         attempts = history.attempts,
         "a record was set aside"
     );
+    Ok(())
 }
 
-fn headers(record: &OwnedMessage, history: &History<'_>, now: &str) -> OwnedHeaders {
+fn headers(record: &OwnedMessage, history: &History<'_>) -> OwnedHeaders {
     let (partition, offset) = (record.partition().to_string(), record.offset().to_string());
-    let original = || record.headers().into_iter().flat_map(|it| it.iter());
+    let (attempts, now) = (history.attempts.to_string(), Timestamp::now().to_string());
+    let original = all_headers(record);
+    let mut read = original.iter().flatten();
     // A record that was replayed and fails again keeps the time of its first failure.
-    let first_failure = original().find(|it| it.key == FAILED_AT).and_then(|it| it.value);
+    let first_failure = read.find(|it| it.key == FAILED_AT).and_then(|it| it.value);
     let added: [(&str, &[u8]); 8] = [
         ("dlq_topic", record.topic().as_bytes()),
         ("dlq_partition", partition.as_bytes()),
         ("dlq_offset", offset.as_bytes()),
         ("dlq_group", history.group.as_bytes()),
         ("dlq_cause", history.cause.as_str().as_bytes()),
-        ("dlq_error", history.error.as_bytes()),
-        ("dlq_attempts", &history.attempts.to_string().into_bytes()),
+        ("dlq_error", cut(history.error).as_bytes()),
+        ("dlq_attempts", attempts.as_bytes()),
         (FAILED_AT, first_failure.unwrap_or(now.as_bytes())),
     ];
-    let kept = original().filter(|it| !added.iter().any(|(name, _)| *name == it.key));
-    let headers = kept.fold(OwnedHeaders::new(), OwnedHeaders::insert);
-    added.iter().fold(headers, |all, (key, value)| all.insert(Header { key, value: Some(*value) }))
+    let kept = match &original {
+        Some(original) => original
+            .iter()
+            .filter(|it| !added.iter().any(|(name, _)| *name == it.key))
+            .fold(OwnedHeaders::new(), |all, it| all.insert(it.clone())),
+        // Names that cannot be read can be copied all the same.
+        None => record.headers().cloned().unwrap_or_default(),
+    };
+    added.iter().fold(kept, |all, (name, value)| all.insert(header(name, value)))
+}
+
+fn header<'a>(key: &'a str, value: &'a [u8]) -> Header<'a, &'a [u8]> {
+    Header { key, value: Some(value) }
+}
+
+/// An error that quotes what it is about may be as long as that.
+fn cut(error: &str) -> &str {
+    &error[..error.floor_char_boundary(ERROR_BYTES_MAX)]
 }

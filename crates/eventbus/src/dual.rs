@@ -28,9 +28,8 @@ impl DualEventBusConsumer {
     /// # Errors
     /// A topic is registered already, or the consumer is closed; then none of the registries is taken.
     pub fn register(&self, registries: Vec<EventBusRegistry>) -> Result<(), RegisterError> {
-        let taken = self.get_registered_topics();
-        if let Some(it) = registries.iter().find(|it| taken.iter().any(|topic| topic == it.topic()))
-        {
+        let mut taken: BTreeSet<String> = self.get_registered_topics().into_iter().collect();
+        if let Some(it) = registries.iter().find(|it| !taken.insert(it.topic().to_owned())) {
             return Err(RegisterError::AlreadyRegistered(it.topic().to_owned()));
         }
         let (performant, reliable) = self.segregate(registries, |it| it.topic());

@@ -20,6 +20,9 @@ const RESERVED: &[&str] = &[
     "enable.auto.offset.store",
     "enable.idempotence",
     "group.id",
+    // Both halves of a dual consumer would have the same one and fence each other off.
+    "group.instance.id",
+    "statistics.interval.ms",
 ];
 
 /// Which broker and which serializer.

@@ -57,7 +57,7 @@ pub enum Lane {
     /// A change that somebody just made.
     #[default]
     Live,
-    /// Part of a full sync or a walk: goes behind what is live.
+    /// Part of a full sync or a walk: not as urgent.
     Sync,
 }
 

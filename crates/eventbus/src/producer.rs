@@ -26,6 +26,8 @@ const LINGER_MS: &str = "5";
 const MESSAGE_LIMIT_MS: &str = "30000";
 /// Largest record with its headers, in bytes: dead letters carry a record that was too large, and its history.
 const RECORD_BYTES_MAX: &str = "4194304";
+/// How long one try to write a dead letter holds its place among the records in flight.
+const FORWARD_LIMIT: Duration = Duration::from_secs(5);
 /// How long [`EventBusProducer::flush`] waits at the most.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 
@@ -119,10 +121,11 @@ impl EventBusProducer {
         Ok(delivered)
     }
 
-    /// Copies a record as it is to another topic, with more headers.
+    /// Copies a record to another topic, with these headers.
     pub(crate) async fn forward(
         &self,
         record: &OwnedMessage,
+        payload: Option<&[u8]>,
         topic: &str,
         headers: OwnedHeaders,
     ) -> Result<Delivered, PublishError> {
@@ -130,12 +133,16 @@ impl EventBusProducer {
         let copy = FutureRecord {
             topic,
             partition: None,
-            payload: record.payload(),
+            payload,
             key: record.key(),
             timestamp: None,
             headers: Some(headers),
         };
-        self.send(copy).await
+        let sent = tokio::time::timeout(FORWARD_LIMIT, self.send(copy)).await;
+        sent.unwrap_or_else(|_| {
+            let source = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+            Err(PublishError::Deliver { topic: topic.to_owned(), source })
+        })
     }
 
     async fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<Delivered, PublishError> {

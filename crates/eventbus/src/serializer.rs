@@ -1,5 +1,7 @@
 //! How a message looks on the wire: CloudEvents within the fleet, bare JSON towards HS-BE.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use events::{IspId, RECORD_BYTES_MAX};
 use jiff::Timestamp;
 use rdkafka::message::{Header, Headers as _, Message, OwnedHeaders, OwnedMessage};
@@ -39,6 +41,9 @@ pub enum DeserializeError {
     /// The value is no JSON object of the expected form.
     #[error("the value is no event: {0}")]
     Value(String),
+    /// A header has a name that is no text.
+    #[error("a header's name is not UTF-8")]
+    HeaderName,
     /// The key is no text.
     #[error("the key is not UTF-8")]
     Key,
@@ -105,7 +110,7 @@ fn read_cloud_event(
     record: &OwnedMessage,
     value: &[u8],
 ) -> Result<EventBusMessage, DeserializeError> {
-    let headers = HeaderTexts::of(record);
+    let headers = HeaderTexts::of(record)?;
     let version = headers.required("ce_specversion")?;
     if version != "1.0" {
         return Err(wrong("ce_specversion", format!("is `{version}`, not `1.0`")));
@@ -177,7 +182,7 @@ fn read_bare_json(
         event_type: bare.event_type,
         topic: record.topic().to_owned(),
         payload: value.to_vec(),
-        trace_id: HeaderTexts::of(record).trace(),
+        trace_id: HeaderTexts::of(record)?.trace(),
         key: key(record)?,
         timestamp: bare.timestamp.map_or_else(|| record_time(record), |it| it.instant()),
         attributes: Attributes {
@@ -211,8 +216,8 @@ fn wrong(name: &'static str, problem: String) -> DeserializeError {
 struct HeaderTexts<'a>(Vec<Header<'a, &'a [u8]>>);
 
 impl<'a> HeaderTexts<'a> {
-    fn of(record: &'a OwnedMessage) -> Self {
-        Self(record.headers().map(|it| it.iter().collect()).unwrap_or_default())
+    fn of(record: &'a OwnedMessage) -> Result<Self, DeserializeError> {
+        all_headers(record).map(Self).ok_or(DeserializeError::HeaderName)
     }
 
     fn get(&self, name: &'static str) -> Result<Option<&'a str>, DeserializeError> {
@@ -243,6 +248,12 @@ impl<'a> HeaderTexts<'a> {
         let read = |name| Some((str::to_owned(name), self.get(name).ok()??.to_owned()));
         TraceContext(TraceContext::HEADERS.into_iter().filter_map(read).collect())
     }
+}
+
+/// The headers of a record; nothing where one has a name that is not UTF-8, at which the client library panics.
+pub(crate) fn all_headers(record: &OwnedMessage) -> Option<Vec<Header<'_, &[u8]>>> {
+    let read = || record.headers().map(|it| it.iter().collect()).unwrap_or_default();
+    catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
 /// Headers in the form that the client library takes.

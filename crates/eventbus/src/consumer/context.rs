@@ -26,6 +26,7 @@ pub(crate) struct Context {
     rebalances: Mutex<Vec<Rebalance>>,
     connected: AtomicBool,
     leaving: AtomicBool,
+    served: AtomicBool,
 }
 
 impl Context {
@@ -40,6 +41,15 @@ impl Context {
     /// Whether a broker answers, as far as the last statistics tell.
     pub(crate) fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Whether anything was told since this was asked last.
+    pub(crate) fn has_served(&self) -> bool {
+        self.served.swap(false, Ordering::Relaxed)
+    }
+
+    fn serve(&self) {
+        self.served.store(true, Ordering::Relaxed);
     }
 
     /// From now on rebalances are carried out at once: there is no worker any more.
@@ -61,6 +71,7 @@ pub(crate) fn unassign<C: ConsumerContext>(
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.serve();
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
@@ -87,15 +98,21 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.serve();
         let connected = statistics.brokers.values().any(|it| it.state == "UP");
         self.connected.store(connected, Ordering::Relaxed);
         for topic in statistics.topics.values() {
             let ours = topic.partitions.values().filter(|it| it.fetch_state == "active");
             for partition in ours {
+                // Before the first commit everything that the partition holds is yet to be done.
+                let lag = match partition.consumer_lag {
+                    ..0 => (partition.hi_offset - partition.lo_offset.max(0)).max(0),
+                    lag => lag,
+                };
                 metrics::gauge!("eventbus_lag",
                     "group" => self.group.clone(), "topic" => topic.topic.clone(),
                     "partition" => partition.partition.to_string())
-                .set(partition.consumer_lag.max(0) as f64);
+                .set(lag as f64);
             }
         }
     }
@@ -108,6 +125,7 @@ impl ConsumerContext for Context {
         what: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
+        self.serve();
         let assigned = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.leaving.load(Ordering::Relaxed) {
             let left = if assigned { consumer.unassign() } else { unassign(consumer, partitions) };
@@ -124,6 +142,7 @@ impl ConsumerContext for Context {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        self.serve();
         let outcome = if result.is_ok() { "ok" } else { "failed" };
         metrics::counter!("eventbus_commits_total",
             "group" => self.group.clone(), "outcome" => outcome)

@@ -3,10 +3,12 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashMap, VecDeque},
+    panic::AssertUnwindSafe,
     sync::{Arc, mpsc},
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use rdkafka::{
     Message, Offset, TopicPartitionList, consumer::base_consumer::PartitionQueue,
     message::OwnedMessage,
@@ -15,11 +17,14 @@ use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
 
 use super::{
     context::Context,
-    handling::{Ended, Handling, Tried},
+    handling::{Ended, Handling, PAUSE, Tried},
     partition::{Key, Next, Partition},
     worker::Waker,
 };
 use crate::EventBusRegistry;
+
+/// Nobody waits longer, whatever a callback asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Names one assignment of one partition; what belongs to an earlier one is dropped.
 pub(crate) type Epoch = u64;
@@ -59,6 +64,11 @@ impl Assigned {
     pub(crate) fn window(&self) -> usize {
         self.records.len()
     }
+
+    /// Bytes of the values of the records that are not done.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 struct Completion {
@@ -81,7 +91,7 @@ pub(crate) struct Dispatcher {
     parked: Vec<(Epoch, Key)>,
     waiting: BinaryHeap<Reverse<(Instant, Epoch, Key)>>,
     in_flight: usize,
-    buffered_bytes: usize,
+    in_flight_gauge: metrics::Gauge,
     done_since_commit: u64,
     completed: mpsc::Receiver<Completion>,
     complete: mpsc::Sender<Completion>,
@@ -92,6 +102,7 @@ impl Dispatcher {
         handling: Arc<Handling>,
         runtime: Handle,
         waker: Waker,
+        tag: &str,
         max_in_flight: usize,
     ) -> Self {
         let (complete, completed) = mpsc::channel();
@@ -106,7 +117,7 @@ impl Dispatcher {
             parked: Vec::new(),
             waiting: BinaryHeap::new(),
             in_flight: 0,
-            buffered_bytes: 0,
+            in_flight_gauge: metrics::gauge!("eventbus_in_flight", "client" => tag.to_owned()),
             done_since_commit: 0,
             completed,
             complete,
@@ -129,8 +140,13 @@ impl Dispatcher {
             .map(|(epoch, _)| epoch)
     }
 
-    pub(crate) fn buffered_bytes(&self) -> usize {
-        self.buffered_bytes
+    pub(crate) fn get(&self, epoch: Epoch) -> Option<&Assigned> {
+        self.partitions.get(&epoch)
+    }
+
+    /// How many partitions are ours.
+    pub(crate) fn len(&self) -> usize {
+        self.partitions.len()
     }
 
     /// Takes in the broker's next record of a partition.
@@ -138,7 +154,6 @@ impl Dispatcher {
         let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
         let (offset, key) = (record.offset(), record.key().map(<[u8]>::to_vec));
         assigned.bytes += size(&record);
-        self.buffered_bytes += size(&record);
         if assigned.records.push(offset, key.clone(), Tried::new(record)) == Next::Ready {
             self.ready.push_back((epoch, key));
         }
@@ -180,7 +195,9 @@ impl Dispatcher {
             let (complete, waker) = (self.complete.clone(), self.waker.clone());
             let running = key.clone();
             let task = self.runtime.spawn(async move {
-                let ended = handling.attempt(&mut tried, &callback).await;
+                let attempt = AssertUnwindSafe(handling.attempt(&mut tried, &callback));
+                // Whatever panics, the completion is sent: its key would stand still for ever.
+                let ended = attempt.catch_unwind().await.unwrap_or(Ended::Retry { after: PAUSE });
                 // A worker that is gone does not miss the completion: the record is delivered again.
                 let _ = complete.send(Completion { epoch, key, tried, ended });
                 waker.wake();
@@ -188,8 +205,7 @@ impl Dispatcher {
             assigned.running.insert(running, task.abort_handle());
             self.in_flight += 1;
         }
-        metrics::gauge!("eventbus_in_flight", "group" => self.handling.group.clone())
-            .set(self.in_flight as f64);
+        self.in_flight_gauge.set(self.in_flight as f64);
     }
 
     /// Takes in what has ended. Answers whether anything has.
@@ -210,7 +226,6 @@ impl Dispatcher {
         match ended {
             Ended::Done => {
                 assigned.bytes -= size(&tried.record);
-                self.buffered_bytes -= size(&tried.record);
                 self.done_since_commit += 1;
                 let next = assigned.records.finish(&key, tried.record.offset());
                 if let Some(position) = assigned.records.advance() {
@@ -223,7 +238,8 @@ impl Dispatcher {
             }
             Ended::Retry { after } => {
                 assigned.records.postpone(&key, tried);
-                self.waiting.push(Reverse((Instant::now() + after, epoch, key)));
+                let due = Instant::now() + after.min(LONGEST_WAIT);
+                self.waiting.push(Reverse((due, epoch, key)));
             }
         }
     }
@@ -247,7 +263,6 @@ impl Dispatcher {
         let Some(assigned) = self.partitions.remove(&epoch) else { return 0 };
         assigned.running.values().for_each(AbortHandle::abort);
         self.in_flight -= assigned.running.len();
-        self.buffered_bytes -= assigned.bytes;
         assigned.running.len()
     }
 

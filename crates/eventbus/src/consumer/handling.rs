@@ -9,13 +9,13 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
-    Delivery, EventBusMessage, EventBusProducer, Outcome, Serializer,
+    Delivery, EventBusMessage, EventBusProducer, Outcome, Serializer, backoff,
     dead_letters::{Cause, History, set_aside},
     registry::Callback,
 };
 
-/// How long a key waits whose callback panicked or took too long.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long a key waits whose handling panicked or took too long.
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// What every attempt of a consumer needs.
 pub(crate) struct Handling {
@@ -34,6 +34,15 @@ pub(crate) struct Tried {
     pub(crate) counted: u32,
     pub(crate) first_attempt_at: Option<Instant>,
     pub(crate) previous_failure_at: Option<Instant>,
+    /// It is to be set aside, and that has failed so many times.
+    refused: Option<Refused>,
+}
+
+#[derive(Clone)]
+struct Refused {
+    cause: Cause,
+    error: String,
+    attempts: u32,
 }
 
 /// How an attempt ended.
@@ -52,6 +61,7 @@ impl Tried {
             counted: 0,
             first_attempt_at: None,
             previous_failure_at: None,
+            refused: None,
         }
     }
 }
@@ -59,12 +69,15 @@ impl Tried {
 impl Handling {
     /// Makes one attempt and notes it in `tried`.
     pub(crate) async fn attempt(&self, tried: &mut Tried, callback: &Callback) -> Ended {
+        if let Some(refused) = tried.refused.take() {
+            return self.set_aside(tried, refused).await;
+        }
         tried.attempts += 1;
         let first_attempt_at = *tried.first_attempt_at.get_or_insert_with(Instant::now);
         let record = Arc::clone(&tried.record);
         let message = match self.serializer.deserialize(&record) {
             Ok(message) => message,
-            Err(err) => return self.refuse(tried, Cause::Undecodable, &err.to_string()).await,
+            Err(err) => return self.refuse(tried, Cause::Undecodable, err.to_string()).await,
         };
         let span = tracing::info_span!(
             "record",
@@ -88,24 +101,23 @@ impl Handling {
     }
 
     async fn deliver(&self, tried: &mut Tried, delivery: Delivery, callback: &Callback) -> Ended {
-        let message = &delivery.message;
-        if let Some(topic) = Topic::find(&message.topic) {
-            let Some(event) = topic.event(&message.event_type) else {
-                let error = format!("`{}` has no event `{}`", topic.name, message.event_type);
-                return self.refuse(tried, Cause::UnknownEventType, &error).await;
+        let event = Event::of(&delivery.message);
+        if let Some(topic) = Topic::find(&event.topic) {
+            let Some(known) = topic.event(&event.event_type) else {
+                let error = format!("`{}` has no event `{}`", topic.name, event.event_type);
+                return self.refuse(tried, Cause::UnknownEventType, error).await;
             };
-            if !event.consumers.contains(&self.group.as_str()) {
-                self.count(message, "not_for_us");
+            if !known.consumers.contains(&self.group.as_str()) {
+                self.count(&event, "not_for_us");
                 return Ended::Done;
             }
         }
-        let (topic, event_type) = (message.topic.clone(), message.event_type.clone());
         let began = Instant::now();
-        let outcome = self.call(delivery.clone(), callback).await;
-        metrics::histogram!("eventbus_handling_seconds",
-            "group" => self.group.clone(), "topic" => topic, "event_type" => event_type)
+        let outcome = self.call(delivery, callback).await;
+        metrics::histogram!("eventbus_handling_seconds", "group" => self.group.clone(),
+            "topic" => event.topic.clone(), "event_type" => event.event_type.clone())
         .record(began.elapsed().as_secs_f64());
-        self.settle(tried, &delivery.message, outcome).await
+        self.settle(tried, &event, outcome).await
     }
 
     /// A callback that panics or takes too long has failed; the record may be at fault.
@@ -119,28 +131,23 @@ impl Handling {
         Outcome::RetryAfter { after: PAUSE, counted: true, reason: failed }
     }
 
-    async fn settle(
-        &self,
-        tried: &mut Tried,
-        message: &EventBusMessage,
-        outcome: Outcome,
-    ) -> Ended {
+    async fn settle(&self, tried: &mut Tried, event: &Event, outcome: Outcome) -> Ended {
         match outcome {
-            Outcome::Done => self.count(message, "done"),
+            Outcome::Done => self.count(event, "done"),
             Outcome::Skipped(reason) => {
                 tracing::debug!(reason, "a record has no effect");
-                self.count(message, reason);
+                self.count(event, reason);
             }
             Outcome::Reject { reason } => {
-                self.count(message, "rejected");
-                return self.refuse(tried, Cause::Rejected, &reason).await;
+                self.count(event, "rejected");
+                return self.refuse(tried, Cause::Rejected, reason).await;
             }
             Outcome::RetryAfter { after, counted, reason } => {
-                self.count(message, "retried");
+                self.count(event, "retried");
                 tried.previous_failure_at = Some(Instant::now());
                 tried.counted += u32::from(counted);
                 if tried.counted >= self.attempts_max {
-                    return self.refuse(tried, Cause::Exhausted, &reason).await;
+                    return self.refuse(tried, Cause::Exhausted, reason).await;
                 }
                 tracing::warn!(
                     reason,
@@ -154,16 +161,44 @@ impl Handling {
         Ended::Done
     }
 
-    async fn refuse(&self, tried: &Tried, cause: Cause, error: &str) -> Ended {
-        let history = History { group: &self.group, cause, error, attempts: tried.attempts };
-        set_aside(&self.dead_letters, &tried.record, history).await;
-        Ended::Done
+    async fn refuse(&self, tried: &mut Tried, cause: Cause, error: String) -> Ended {
+        self.set_aside(tried, Refused { cause, error, attempts: 0 }).await
     }
 
-    fn count(&self, message: &EventBusMessage, outcome: &'static str) {
-        metrics::counter!("eventbus_records_total",
-            "group" => self.group.clone(), "topic" => message.topic.clone(),
-            "event_type" => message.event_type.clone(), "outcome" => outcome)
+    /// A dead letter that cannot be written waits as a record does: its key stands still, others go on.
+    async fn set_aside(&self, tried: &mut Tried, refused: Refused) -> Ended {
+        let Refused { cause, error, attempts } = &refused;
+        let history =
+            History { group: &self.group, cause: *cause, error, attempts: tried.attempts };
+        let Err(err) = set_aside(&self.dead_letters, &tried.record, history).await else {
+            return Ended::Done;
+        };
+        tracing::error!(
+            ?err,
+            topic = tried.record.topic(),
+            "a dead letter could not be written, trying again"
+        );
+        let attempts = attempts + 1;
+        tried.refused = Some(Refused { attempts, ..refused });
+        Ended::Retry { after: backoff(attempts) }
+    }
+
+    fn count(&self, event: &Event, outcome: &'static str) {
+        metrics::counter!("eventbus_records_total", "group" => self.group.clone(),
+            "topic" => event.topic.clone(), "event_type" => event.event_type.clone(),
+            "outcome" => outcome)
         .increment(1);
+    }
+}
+
+/// What a record is counted under.
+struct Event {
+    topic: String,
+    event_type: String,
+}
+
+impl Event {
+    fn of(message: &EventBusMessage) -> Self {
+        Self { topic: message.topic.clone(), event_type: message.event_type.clone() }
     }
 }

@@ -7,7 +7,7 @@ mod partition;
 mod worker;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
@@ -142,7 +142,10 @@ impl EventBusConsumer {
             return Ok(());
         }
         let mut all = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(it) = registries.iter().find(|it| all.contains_key(&it.topic)) {
+        let mut new = BTreeSet::new();
+        let is_taken =
+            |it: &&EventBusRegistry| all.contains_key(&it.topic) || !new.insert(it.topic.clone());
+        if let Some(it) = registries.iter().find(is_taken) {
             return Err(RegisterError::AlreadyRegistered(it.topic.clone()));
         }
         all.extend(registries.into_iter().map(|it| (it.topic.clone(), it)));

@@ -74,7 +74,7 @@ impl<R> Partition<R> {
 
     /// The running record of a key is done.
     pub(crate) fn finish(&mut self, key: &Key, offset: i64) -> Next {
-        if let Ok(at) = self.window.binary_search_by_key(&offset, |it| it.offset) {
+        if let Some(at) = self.find(offset) {
             self.window[at].done = true;
         }
         let Some(queue) = self.keys.get_mut(key) else { return Next::NotYet };
@@ -84,6 +84,13 @@ impl<R> Partition<R> {
         }
         queue.state = KeyState::Ready;
         Next::Ready
+    }
+
+    /// Offsets grow, unless the broker lost records and begins anew in the middle of an assignment.
+    fn find(&self, offset: i64) -> Option<usize> {
+        let open = |at: &usize| !self.window[*at].done;
+        let sorted = self.window.binary_search_by_key(&offset, |it| it.offset).ok().filter(open);
+        sorted.or_else(|| self.window.iter().position(|it| it.offset == offset && !it.done))
     }
 
     /// The running record of a key is not done: it stays in front and waits.
@@ -167,6 +174,20 @@ mod tests {
         assert_eq!(partition.wake(&None), Next::Ready);
         assert_eq!(partition.wake(&None), Next::NotYet);
         assert_eq!(partition.start(&None), Some("first"));
+    }
+
+    #[test]
+    fn offsets_that_begin_anew_in_the_middle_do_not_stop_the_partition() {
+        let mut partition = Partition::new();
+        for (offset, name) in [(998, "a"), (999, "b"), (0, "c"), (1, "d")] {
+            partition.push(offset, key(name), offset);
+            partition.start(&key(name));
+        }
+        for (offset, name) in [(1, "d"), (998, "a"), (0, "c"), (999, "b")] {
+            partition.finish(&key(name), offset);
+        }
+        assert_eq!(partition.advance(), Some(2));
+        assert_eq!(partition.len(), 0);
     }
 
     #[derive(Clone, Debug)]

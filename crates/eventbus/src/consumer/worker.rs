@@ -12,6 +12,7 @@ use std::{
 
 use rdkafka::{
     ClientConfig, TopicPartitionList,
+    config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol},
     error::KafkaError,
 };
@@ -28,10 +29,13 @@ use crate::{
     factory::{FactoryError, passed_through},
 };
 
+const SESSION: &str = "session.timeout.ms";
 /// How long the thread sleeps when nothing wakes it.
 const NAP: Duration = Duration::from_millis(100);
 /// How many records of a partition are taken before the next partition has its turn.
 const TURN: usize = 256;
+/// No drain takes longer, whatever the settings say.
+const DRAIN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a failed client waits to be made anew.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -70,7 +74,12 @@ pub(crate) struct Worker {
     registries: BTreeMap<String, EventBusRegistry>,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
+    /// Counts what `status` would show.
+    changes: u64,
+    told: Option<(u64, bool)>,
     joined: bool,
+    /// Partitions are about to be given back: their commit follows.
+    draining: bool,
     waker: Waker,
     committed_at: Instant,
 }
@@ -78,14 +87,22 @@ pub(crate) struct Worker {
 /// The client of a consumer; what the bus depends on is set last.
 pub(crate) fn client_config(config: &ConsumerConfig) -> Result<ClientConfig, FactoryError> {
     let mut client = config.cluster.client_config()?;
-    client.set("statistics.interval.ms", "1000").set("fetch.wait.max.ms", "100");
-    let protocol = config.properties.get("group.protocol").map(String::as_str);
-    if protocol != Some("consumer") {
-        // A member that died is missed within ten seconds.
-        client.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "3000");
-    }
-    passed_through(&mut client, &config.properties)?;
     client
+        .set("fetch.wait.max.ms", "100")
+        // What is fetched ahead is held for each partition beside what the dispatcher holds.
+        .set("queued.max.messages.kbytes", "4096")
+        .set("fetch.queue.backoff.ms", "50")
+        // A commit that nobody answers holds the thread no longer than this.
+        .set("socket.timeout.ms", "10000")
+        .set("topic.metadata.refresh.interval.ms", "30000");
+    passed_through(&mut client, &config.cluster.properties)?;
+    passed_through(&mut client, &config.properties)?;
+    if client.get("group.protocol") != Some("consumer") && client.get(SESSION).is_none() {
+        // A member that died is missed within ten seconds.
+        client.set(SESSION, "10000").set("heartbeat.interval.ms", "3000");
+    }
+    client
+        .set("statistics.interval.ms", "1000")
         .set("client.id", &config.tag)
         .set("group.id", &config.group)
         .set("auto.offset.reset", "earliest")
@@ -93,6 +110,8 @@ pub(crate) fn client_config(config: &ConsumerConfig) -> Result<ClientConfig, Fac
         .set("enable.auto.offset.store", "false")
         .set("enable.auto.commit", config.auto_commit.to_string())
         .set("auto.commit.interval.ms", config.commit_every.as_millis().to_string());
+    // Whatever is logged: an offset out of range is told by a log line alone.
+    client.set_log_level(RDKafkaLogLevel::Info);
     Ok(client)
 }
 
@@ -123,7 +142,8 @@ impl Worker {
         runtime: Handle,
     ) -> Result<Self, FactoryError> {
         let consumer = connect(&client, &config.group, &waker).map_err(FactoryError::Client)?;
-        let dispatcher = Dispatcher::new(handling, runtime, waker.clone(), config.max_in_flight);
+        let dispatcher =
+            Dispatcher::new(handling, runtime, waker.clone(), &config.tag, config.max_in_flight);
         Ok(Self {
             config,
             client,
@@ -133,7 +153,10 @@ impl Worker {
             registries: BTreeMap::new(),
             commands,
             status,
+            changes: 0,
+            told: None,
             joined: false,
+            draining: false,
             waker,
             committed_at: Instant::now(),
         })
@@ -143,12 +166,10 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let _ = self.waker.0.set(std::thread::current());
         while let Left::Failed = self.serve() {
-            self.renew();
+            if let Left::Closed = self.renew() {
+                break;
+            }
         }
-        self.joined = false;
-        self.tell();
-        self.consumer.context().leave();
-        // Dropping the last handle of the client leaves the group.
     }
 
     fn serve(&mut self) -> Left {
@@ -172,26 +193,31 @@ impl Worker {
                 }
             }
             let fetched = self.fetch();
-            let next = self.step();
+            let (settled, next) = self.step();
             self.tell();
-            if !fetched {
+            // What ended may have made room for records that were fetched long ago.
+            if !fetched && !settled {
                 std::thread::park_timeout(next.unwrap_or(NAP).min(NAP));
             }
         }
     }
 
-    /// What is done at every turn, also while a partition is drained. Answers when the next key is due.
-    fn step(&mut self) -> Option<Duration> {
-        self.dispatcher.settle();
+    /// What is done at every turn, also while a partition is drained. Answers whether anything has ended, and when
+    /// the next key is due.
+    fn step(&mut self) -> (bool, Option<Duration>) {
+        let settled = self.dispatcher.settle();
         let next = self.dispatcher.wake_due(Instant::now());
         self.dispatcher.dispatch(&self.registries);
-        self.commit_if_due();
-        next
+        if !self.draining {
+            self.commit_if_due();
+        }
+        (settled, next)
     }
 
     fn subscribe(&mut self) {
         self.registries = self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.dispatcher.unpark();
+        self.changes += 1;
         let topics: Vec<&str> = self.registries.keys().map(String::as_str).collect();
         if topics.is_empty() {
             self.consumer.unsubscribe();
@@ -202,7 +228,14 @@ impl Worker {
 
     /// Serves librdkafka's events. Records come by the partitions' own queues.
     fn poll_events(&mut self) -> Result<(), Left> {
-        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+        loop {
+            let Some(event) = self.consumer.poll(Duration::ZERO) else {
+                // The client answers nothing also where it has told the context something: there may be more.
+                match self.consumer.context().has_served() {
+                    true => continue,
+                    false => return Ok(()),
+                }
+            };
             match event {
                 Ok(record) => {
                     use rdkafka::Message;
@@ -217,7 +250,6 @@ impl Worker {
                 Err(err) => tracing::warn!(%err, "the consumer reports an error"),
             }
         }
-        Ok(())
     }
 
     fn assign(&mut self, partitions: &TopicPartitionList) {
@@ -246,6 +278,7 @@ impl Worker {
             tracing::error!(%err, "partitions could not be taken");
         }
         self.joined = true;
+        self.changes += 1;
         tracing::info!(
             group = self.config.group,
             partitions = partitions.count(),
@@ -261,15 +294,23 @@ impl Worker {
             .iter()
             .filter_map(|it| self.dispatcher.find(it.topic(), it.partition()))
             .collect();
-        self.give_up(&epochs);
+        // Others own what was lost already: there is nothing to finish and nothing to commit.
+        let lost = self.consumer.assignment_lost();
+        match lost {
+            true => epochs.iter().for_each(|it| self.forget(*it)),
+            false => self.give_up(&epochs),
+        }
         if let Err(err) = unassign(&self.consumer, partitions) {
             tracing::warn!(%err, "partitions could not be given back");
         }
         // An eager group takes everything away before it gives; a cooperative one leaves the rest.
-        self.joined = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let protocol = self.consumer.rebalance_protocol();
+        self.joined = matches!(protocol, RebalanceProtocol::Cooperative) && !lost;
+        self.changes += 1;
         tracing::info!(
             group = self.config.group,
             partitions = elements.len(),
+            lost,
             "partitions were revoked"
         );
     }
@@ -277,10 +318,11 @@ impl Worker {
     /// Lets the work in flight of these partitions end, commits what is done and forgets them.
     fn give_up(&mut self, epochs: &[Epoch]) {
         self.dispatcher.drain(epochs);
-        let deadline = Instant::now() + self.config.drain_limit;
+        self.draining = true;
+        let deadline = Instant::now() + self.config.drain_limit.min(DRAIN_MAX);
         self.dispatcher.settle();
         while !self.dispatcher.is_idle(epochs) && Instant::now() < deadline {
-            let next = self.step();
+            let (_, next) = self.step();
             if !self.dispatcher.is_idle(epochs) {
                 std::thread::park_timeout(next.unwrap_or(NAP).min(NAP));
             }
@@ -290,9 +332,25 @@ impl Worker {
         if positions.count() > 0 {
             self.commit(&positions, CommitMode::Sync);
         }
-        let broken_off: usize = epochs.iter().map(|it| self.dispatcher.remove(*it)).sum();
+        epochs.iter().for_each(|it| self.forget(*it));
+        self.draining = false;
+    }
+
+    /// A partition is not ours any more. What still runs is broken off.
+    fn forget(&mut self, epoch: Epoch) {
+        let Some(assigned) = self.dispatcher.get(epoch) else { return };
+        let (topic, partition) = (assigned.topic.clone(), assigned.partition);
+        metrics::gauge!("eventbus_lag", "group" => self.config.group.clone(),
+            "topic" => topic.clone(), "partition" => partition.to_string())
+        .set(0.0);
+        let broken_off = self.dispatcher.remove(epoch);
         if broken_off > 0 {
-            tracing::warn!(broken_off, "the drain limit was hit: the records will be repeated");
+            tracing::warn!(
+                topic,
+                partition,
+                broken_off,
+                "work was broken off and will be repeated"
+            );
         }
     }
 
@@ -311,16 +369,18 @@ impl Worker {
     }
 
     fn next_record(&self, epoch: Epoch) -> Option<rdkafka::message::OwnedMessage> {
-        if self.dispatcher.buffered_bytes() >= self.config.buffered_bytes_max {
-            return None;
-        }
-        let (_, assigned) = self.dispatcher.partitions().find(|(it, _)| *it == epoch)?;
-        if assigned.window() >= self.config.partition_window {
+        // A share each, so that a partition whose records wait does not hold up the others.
+        let share = (self.config.buffered_bytes_max / self.dispatcher.len().max(1)).max(1);
+        let assigned = self.dispatcher.get(epoch)?;
+        if assigned.bytes() >= share || assigned.window() >= self.config.partition_window {
             return None;
         }
         match assigned.queue.poll(Duration::ZERO)? {
             Ok(record) => Some(record.detach()),
             Err(err) => {
+                metrics::counter!("eventbus_partition_errors_total",
+                    "group" => self.config.group.clone(), "topic" => assigned.topic.clone())
+                .increment(1);
                 tracing::warn!(%err, topic = assigned.topic, partition = assigned.partition,
                     "a partition reports an error");
                 None
@@ -349,9 +409,6 @@ impl Worker {
 
     /// Hands what is done to librdkafka, which commits it in the background.
     fn store(&mut self) {
-        if self.dispatcher.done_since_commit() == 0 {
-            return;
-        }
         let offsets = self.dispatcher.uncommitted(false);
         if offsets.count() == 0 {
             return;
@@ -376,37 +433,58 @@ impl Worker {
         }
     }
 
-    /// The client is of no use any more: forgets its partitions and makes another.
-    fn renew(&mut self) {
+    /// The client is of no use any more: forgets its partitions and, after a pause, makes another.
+    fn renew(&mut self) -> Left {
         let all: Vec<Epoch> = self.dispatcher.partitions().map(|(it, _)| it).collect();
-        for epoch in all {
-            self.dispatcher.remove(epoch);
-        }
+        all.into_iter().for_each(|it| self.forget(it));
         self.joined = false;
+        self.changes += 1;
+        self.tell();
         self.consumer.context().leave();
         loop {
+            let deadline = Instant::now() + PAUSE;
+            while Instant::now() < deadline {
+                std::thread::park_timeout(NAP);
+                // A subscription that is passed over here follows below.
+                if let Ok(Command::Close) | Err(mpsc::TryRecvError::Disconnected) =
+                    self.commands.try_recv()
+                {
+                    return Left::Closed;
+                }
+            }
             match connect(&self.client, &self.config.group, &self.waker) {
                 Ok(consumer) => break self.consumer = consumer,
-                Err(err) => {
-                    tracing::error!(%err, "no new consumer could be made, trying again");
-                    std::thread::park_timeout(PAUSE);
-                }
+                Err(err) => tracing::error!(%err, "no new consumer could be made, trying again"),
             }
         }
         self.subscribe();
+        Left::Failed
     }
 
-    fn tell(&self) {
-        let now = Status {
+    fn tell(&mut self) {
+        let now = (self.changes, self.consumer.context().is_connected());
+        if self.told == Some(now) {
+            return;
+        }
+        self.told = Some(now);
+        let partitions = self.dispatcher.partitions();
+        self.status.send_replace(Status {
             topics: self.registries.keys().cloned().collect(),
-            assignment: self
-                .dispatcher
-                .partitions()
-                .map(|(_, it)| (it.topic.clone(), it.partition))
-                .collect(),
+            assignment: partitions.map(|(_, it)| (it.topic.clone(), it.partition)).collect(),
             joined: self.joined,
-            connected: self.consumer.context().is_connected(),
-        };
-        self.status.send_if_modified(|it| std::mem::replace(it, now.clone()) != now);
+            connected: now.1,
+        });
+    }
+}
+
+impl Drop for Worker {
+    /// However the thread ends: nobody waits for it to carry out a rebalance, and nobody takes it for alive.
+    fn drop(&mut self) {
+        self.consumer.context().leave();
+        self.status.send_modify(|it| {
+            it.assignment.clear();
+            (it.joined, it.connected) = (false, false);
+        });
+        // Dropping the last handle of the client leaves the group.
     }
 }

@@ -58,14 +58,27 @@ impl Bus {
         Self::with(partitions, settings()).await
     }
 
-    pub(crate) async fn with(partitions: i32, mut settings: Settings) -> Self {
+    pub(crate) async fn with(partitions: i32, settings: Settings) -> Self {
+        let bus = Self::without_dead_letters(partitions, settings).await;
+        bus.make_dead_letters().await;
+        bus
+    }
+
+    /// The topic of the dead letters is missing until [`Self::make_dead_letters`].
+    pub(crate) async fn without_dead_letters(partitions: i32, settings: Settings) -> Self {
         let (topic, group) = (unique("bus"), unique("group"));
-        let wanted = Wanted::with_dead_letters(&topic, &group, partitions);
+        let mut wanted = Wanted::with_dead_letters(&topic, &group, partitions);
+        wanted.truncate(1);
         testkit::topics::make(&settings.bootstrap_servers, wanted).await.unwrap();
-        settings.consumer.performant_topics.remove(&topic);
         let factory = EventBusFactory::new("test", settings.clone());
         let producer = factory.producer(ClientType::Default).unwrap();
         Self { topic, group, settings, producer }
+    }
+
+    pub(crate) async fn make_dead_letters(&self) {
+        let mut wanted = Wanted::with_dead_letters(&self.topic, &self.group, 1);
+        wanted.remove(0);
+        testkit::topics::make(&self.settings.bootstrap_servers, wanted).await.unwrap();
     }
 
     /// A consumer of the group without any topic.

@@ -175,3 +175,29 @@ async fn a_record_that_was_replayed_and_fails_again_keeps_the_time_of_its_first_
     assert_eq!(letters[0].headers["dlq_failed_at"], first);
     assert_eq!(letters[0].headers["dlq_error"], "header `ce_specversion` is missing");
 }
+
+#[tokio::test]
+async fn a_dead_letter_that_cannot_be_written_waits_and_holds_up_nobody_else() {
+    let mut settings = settings();
+    settings.consumer.max_in_flight = 2;
+    let bus = Bus::without_dead_letters(1, settings).await;
+    for key in ["a", "b", "c"] {
+        bus.publish(key, "wrong").await;
+    }
+    bus.publish("d", "good").await;
+    let seen = Seen::default();
+    let consumer = bus.consume(&seen, |it| match it.message.payload.as_slice() {
+        b"wrong" => Outcome::Reject { reason: "it is wrong".to_owned() },
+        _ => Outcome::Done,
+    });
+    sees(&seen, 1).await;
+    assert_eq!(bus.committed().await, [], "what is not set aside is not done");
+    bus.make_dead_letters().await;
+    bus.commits(4).await;
+    consumer.close().await;
+    let mut keys: Vec<_> = bus.dead_letters().await.into_iter().filter_map(|it| it.key).collect();
+    keys.dedup();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys, ["a", "b", "c"]);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use eventbus::{Outcome, RegisterError};
 use testkit::eventually;
 
-use crate::bus::{Bus, LIMIT, Seen, sees};
+use crate::bus::{Bus, LIMIT, Seen, sees, settings};
 
 #[tokio::test]
 async fn topics_are_registered_and_unregistered_while_it_runs() {
@@ -21,6 +21,10 @@ async fn topics_are_registered_and_unregistered_while_it_runs() {
     sees(&seen, 1).await;
     let again = consumer.register(vec![one.registry(&seen, |_| Outcome::Done)]);
     assert_eq!(again, Err(RegisterError::AlreadyRegistered(one.topic.clone())));
+
+    let twice =
+        vec![two.registry(&seen, |_| Outcome::Done), two.registry(&seen, |_| Outcome::Done)];
+    assert_eq!(consumer.register(twice), Err(RegisterError::AlreadyRegistered(two.topic.clone())));
 
     consumer.register(vec![two.registry(&seen, |_| Outcome::Done)]).unwrap();
     sees(&seen, 2).await;
@@ -47,7 +51,19 @@ async fn topics_are_registered_and_unregistered_while_it_runs() {
 
 #[tokio::test]
 async fn members_that_join_and_leave_lose_nothing_and_keep_the_order_of_each_key() {
-    let bus = Bus::new(6).await;
+    for property in [
+        ("partition.assignment.strategy", "range"),
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        ("group.protocol", "consumer"),
+    ] {
+        join_and_leave(property).await;
+    }
+}
+
+async fn join_and_leave((name, value): (&str, &str)) {
+    let mut settings = settings();
+    settings.consumer.properties.insert(name.to_owned(), value.to_owned());
+    let bus = Bus::with(6, settings).await;
     let seen = Seen::default();
     let first = bus.consume(&seen, |_| Outcome::Done);
     let publish = async {
@@ -79,5 +95,5 @@ async fn members_that_join_and_leave_lose_nothing_and_keep_the_order_of_each_key
             assert!(before.is_none_or(|it| it < *payload), "{key} went back to {payload}");
         }
     }
-    assert_eq!(all.len(), 600);
+    assert_eq!(all.len(), 600, "{name}={value}");
 }
