@@ -25,7 +25,7 @@ use testkit::{
 use self::progress::Progress;
 pub use self::{
     compare::{Differences, compare},
-    expected::expected,
+    expected::{expected, expected_of},
     homes::homes,
     input::Input,
 };

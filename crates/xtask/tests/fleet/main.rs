@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod golden;
+mod histories;
 mod kills;
 mod outage;
 mod world;

@@ -1,0 +1,223 @@
+//! Random histories of ISPs, accounts, users and devices end as their revisions say.
+
+use fastrand::Rng;
+use futures_util::{StreamExt, stream};
+use serde_json::{Map, Value, json};
+use testkit::records::Event;
+use xtask::demo::{compare, expected_of};
+
+use crate::world::{LIMIT, World, options};
+
+const HISTORIES: u64 = 30;
+const EVENTS: usize = 120;
+/// Revisions are drawn from few, so that late, equal and superseded events are common.
+const REVISIONS: u64 = 30;
+
+const CATEGORIES: &[&str] =
+    &["adult", "gambling", "violence", "drugs", "social", "games", "chat", "malware_risk"];
+const TYPES: &[&str] = &["router", "phone", "tablet", "tv", "camera", "plug", "printer", "other"];
+
+/// One small world: its ids begin with its seed, two ISPs share its homes.
+struct History {
+    rng: Rng,
+    seed: u64,
+    /// Two different states never have one revision: entity, id, revision.
+    taken: std::collections::BTreeSet<(&'static str, String, u64)>,
+}
+
+impl History {
+    fn id(&mut self, kind: &str, of: u64) -> (String, u64) {
+        let number = self.rng.u64(..of);
+        (format!("h{}-{kind}{number}", self.seed), number % 2)
+    }
+
+    fn isp(&self, number: u64) -> String {
+        format!("h{}-isp{number}", self.seed)
+    }
+
+    /// An account of this ISP.
+    fn account_of(&mut self, isp: u64) -> String {
+        format!("h{}-a{}", self.seed, self.rng.u64(..2) * 2 + isp)
+    }
+
+    fn pick(&mut self, from: &[&str]) -> Value {
+        json!(from[self.rng.usize(..from.len())])
+    }
+
+    fn sometimes(&mut self, percent: u8) -> bool {
+        self.rng.u8(..100) < percent
+    }
+
+    /// A revision that no other state of this entity has.
+    fn revision(&mut self, kind: &'static str, id: &str) -> Option<u64> {
+        let revision = self.rng.u64(1..=REVISIONS);
+        self.taken.insert((kind, id.to_owned(), revision)).then_some(revision)
+    }
+
+    fn says(&mut self, mut entity: Value) -> Value {
+        if self.sometimes(60) {
+            entity["services"] = self.services();
+        }
+        if self.sometimes(40) {
+            let list = |history: &mut Self| -> Vec<String> {
+                (0..history.rng.u8(..3))
+                    .map(|_| format!("d{}.example", history.rng.u8(..5)))
+                    .collect()
+            };
+            let (allow, block) = (list(self), list(self));
+            entity["rules"] = json!({"allow": allow, "block": block});
+        }
+        entity
+    }
+
+    fn services(&mut self) -> Value {
+        let mut filtering = Map::new();
+        for leaf in ["enabled", "safe_search"] {
+            if self.sometimes(40) {
+                filtering.insert(leaf.to_owned(), json!(self.rng.bool()));
+            }
+        }
+        if self.sometimes(40) {
+            let categories: Vec<Value> =
+                (0..self.rng.u8(..4)).map(|_| self.pick(CATEGORIES)).collect();
+            filtering.insert("categories".to_owned(), json!(categories));
+        }
+        if self.sometimes(20) {
+            filtering.insert("blocking_page_url".to_owned(), json!("https://isp.example/blocked"));
+        }
+        let protection =
+            if self.sometimes(40) { json!({"enabled": self.rng.bool()}) } else { Value::Null };
+        json!({"content_filtering": filtering, "threat_protection": protection})
+    }
+
+    fn account(&mut self) -> Option<Value> {
+        let (id, isp) = self.id("a", 4);
+        let revision = self.revision("account", &id)?;
+        let status = self.pick(&["active", "active", "suspended"]);
+        Some(self.says(json!({
+            "isp_id": self.isp(isp), "account_id": id, "revision": revision, "status": status,
+        })))
+    }
+
+    fn user(&mut self) -> Option<Value> {
+        let (id, isp) = self.id("u", 6);
+        let revision = self.revision("user", &id)?;
+        let (kind, age) =
+            (self.pick(&["parent", "child", "child"]), self.pick(&["child", "teen", "adult"]));
+        let account = self.account_of(isp);
+        Some(self.says(json!({
+            "isp_id": self.isp(isp), "account_id": account, "user_id": id, "revision": revision,
+            "name": "somebody", "kind": kind, "age_group": age,
+        })))
+    }
+
+    fn device(&mut self) -> Option<Value> {
+        let (id, isp) = self.id("d", 12);
+        let revision = self.revision("device", &id)?;
+        let (account, kind) = (self.account_of(isp), self.pick(&["router", "device", "device"]));
+        let device_type = self.pick(TYPES);
+        let user = self.rng.u64(..3) * 2 + isp;
+        let user = self.sometimes(70).then(|| format!("h{}-u{user}", self.seed));
+        let enabled = self.sometimes(30).then(|| self.rng.bool());
+        Some(self.says(json!({
+            "isp_id": self.isp(isp), "account_id": account, "device_id": id, "revision": revision,
+            "kind": kind, "name": "something", "device_type": device_type,
+            "mac": "3c:22:fb:00:00:01", "user_id": user, "enabled": enabled,
+        })))
+    }
+
+    fn deletion(&mut self, kind: &str, of: u64) -> (String, Value) {
+        let (id, isp) = self.id(kind, of);
+        let account = if kind == "a" { id.clone() } else { self.account_of(isp) };
+        let revision = self.rng.u64(1..=REVISIONS);
+        (id, json!({"isp_id": self.isp(isp), "account_id": account, "revision": revision}))
+    }
+
+    fn event(&mut self) -> Option<(&'static str, Value)> {
+        let happened = |created, updated, now: bool| if now { created } else { updated };
+        let now = self.rng.bool();
+        Some(match self.rng.u8(..100) {
+            0..8 => {
+                let isp = self.rng.u64(..2);
+                let isp = self.isp(isp);
+                let revision = self.revision("isp", &isp)?;
+                let said = self.says(json!({"isp_id": isp, "revision": revision}));
+                (
+                    happened(
+                        "ISPGlobalConfigurationsCreated",
+                        "ISPGlobalConfigurationsUpdated",
+                        now,
+                    ),
+                    said,
+                )
+            }
+            8..25 => (happened("AccountCreated", "AccountUpdated", now), self.account()?),
+            25..30 => {
+                (happened("AccountDeleted", "ProvisionDeleted", now), self.deletion("a", 4).1)
+            }
+            30..45 => (happened("UserCreated", "UserUpdated", now), self.user()?),
+            45..50 => {
+                let (id, mut deletion) = self.deletion("u", 6);
+                deletion["user_id"] = json!(id);
+                ("UserDeleted", deletion)
+            }
+            50..85 => (happened("DeviceCreated", "DeviceUpdated", now), self.device()?),
+            85..92 => {
+                let (id, mut deletion) = self.deletion("d", 12);
+                deletion["device_id"] = json!(id);
+                ("DeviceDeleted", deletion)
+            }
+            _ => {
+                let account = self.account()?;
+                let of_home = |it: &Value| it["account_id"] == account["account_id"];
+                let users: Vec<Value> =
+                    (0..3).filter_map(|_| self.user()).filter(of_home).collect();
+                let devices: Vec<Value> =
+                    (0..4).filter_map(|_| self.device()).filter(of_home).collect();
+                let provision = json!({
+                    "isp_id": account["isp_id"], "account": account, "users": users, "devices": devices,
+                });
+                (happened("ProvisionCreated", "ProvisionUpdated", now), provision)
+            }
+        })
+    }
+}
+
+fn history(seed: u64) -> Vec<Event> {
+    let taken = std::collections::BTreeSet::new();
+    let mut history = History { rng: Rng::with_seed(seed), seed, taken };
+    let mut events = Vec::new();
+    while events.len() < EVENTS {
+        let Some((event_type, data)) = history.event() else { continue };
+        let topic = match event_type.starts_with("ISP") {
+            true => "as-configuration-topic",
+            false => "as-provision-topic",
+        };
+        let (topic, event_type) = (topic.to_owned(), event_type.to_owned());
+        events.push(Event { topic, event_type, key: None, data });
+    }
+    events
+}
+
+#[tokio::test]
+async fn random_histories_end_as_their_revisions_say() {
+    let histories: Vec<Vec<Event>> = (1..=HISTORIES).map(history).collect();
+    let mut world = World::start(options()).await;
+    stream::iter(&histories)
+        .for_each_concurrent(None, async |events| {
+            for event in events {
+                world.sender.send(event).await.unwrap();
+            }
+        })
+        .await;
+    world.fleet.settled(LIMIT).await.unwrap();
+    let wanted = expected_of(histories.iter().flatten());
+    let devices = wanted["devices"].as_object().unwrap().len();
+    assert!(devices > 50, "only {devices} devices are left: the histories prove little");
+    let differences = compare(&wanted, &world.held().await);
+    let examples: Vec<String> = differences.examples().collect();
+    assert!(differences.is_empty(), "{}", examples.join("\n"));
+    assert_eq!(world.fleet.simulator().count("regressions").await.unwrap(), 0);
+    assert_eq!(world.dead_letters().await, []);
+    world.fleet.stop().await.unwrap();
+}
