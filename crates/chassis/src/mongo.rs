@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use mongodb::bson::doc;
 use mongodb::error::{ErrorKind, WriteFailure};
-use mongodb::options::{ClientOptions, WriteConcern};
+use mongodb::options::{ClientOptions, ReadPreference, WriteConcern};
 use mongodb::{Client, Database};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub struct MongoSettings {
     pub max_connections: u32,
 }
 
-/// Connects with write concern majority and waits for the answer to a ping.
+/// Connects, with write concern majority and reads from the primary whatever the URI says, and waits for the answer to a ping.
 ///
 /// # Errors
 /// A URI that is none, or no answer in time. The URI is in no error text.
@@ -43,6 +43,8 @@ pub async fn connect(settings: &MongoSettings) -> anyhow::Result<Database> {
     options.connect_timeout = Some(limit);
     options.max_pool_size = Some(settings.max_connections);
     options.write_concern = Some(WriteConcern::majority());
+    // Write, raise, then read: whoever reads must meet what was written before, and a secondary may not have it yet.
+    options.selection_criteria = Some(ReadPreference::Primary.into());
     let database = Client::with_options(options)
         .context("mongo.uri cannot be used")?
         .database(&settings.database);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentPackageId, Bounded, HttpUrl, IspId, Revision, Text};
+use crate::{AgentPackageId, Bounded, Count, HttpUrl, IspId, Revision, Text};
 
 /// A version of the software that runs on routers of given models.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct AgentPackage {
     /// What it hashes to, hexadecimal.
     pub sha256: Text,
     /// How large it is, in bytes.
-    pub size_bytes: u64,
+    pub size_bytes: Count,
     /// Who vouches for it.
     pub signature: String,
     /// Where in its life it is.

@@ -1,4 +1,5 @@
-//! Names of things. A value of one of these types is always well formed.
+//! Names of things. A value of one of these types is always well formed, and a segment of a path as it is: `.` and
+//! `..`, which clients take for steps within a path, are no ids.
 
 use std::{fmt, str::FromStr};
 
@@ -11,11 +12,12 @@ pub const REQUEST_ID_CHARS_MAX: usize = 200;
 
 /// Why a text is no id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} must be 1 to {max} characters of A-Z a-z 0-9 {punctuation}")]
+#[error("{name} must be 1 to {max} characters of A-Z a-z 0-9 {punctuation}{but}")]
 pub struct InvalidId {
     name: &'static str,
     max: usize,
     punctuation: &'static str,
+    but: &'static str,
 }
 
 macro_rules! ids {
@@ -36,9 +38,10 @@ macro_rules! ids {
             type Error = InvalidId;
 
             fn try_from(text: String) -> Result<Self, InvalidId> {
-                match is_id(&text, $max, $punctuation) {
+                let but = if is_step(&text) { ", not . or .." } else { "" };
+                match is_id(&text, $max, $punctuation) && !is_step(&text) {
                     true => Ok(Self(text)),
-                    false => Err(InvalidId { name: $wire, max: $max, punctuation: $punctuation }),
+                    false => Err(InvalidId { name: $wire, max: $max, punctuation: $punctuation, but }),
                 }
             }
         }
@@ -99,4 +102,8 @@ impl RequestId {
 fn is_id(text: &str, chars_max: usize, punctuation: &str) -> bool {
     let allowed = |it: u8| it.is_ascii_alphanumeric() || punctuation.as_bytes().contains(&it);
     (1..=chars_max).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn is_step(text: &str) -> bool {
+    text == "." || text == ".."
 }

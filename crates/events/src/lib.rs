@@ -32,6 +32,9 @@ pub use system::*;
 pub use topics::Topic;
 pub use values::*;
 
+use serde::{Serialize, de::DeserializeOwned, de::Error as _};
+use serde_json::Value;
+
 /// Largest record value in bytes; a larger one is malformed.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
@@ -80,6 +83,31 @@ pub trait TopicEvent: Sized + Send {
     fn isp_id(&self) -> Option<&IspId>;
 }
 
+/// Reads a payload that, written again, has the same shape: serde would take a list of its members for an object,
+/// and an object of one member for a word.
+pub(crate) fn read<T: DeserializeOwned + Serialize>(payload: &[u8]) -> serde_json::Result<T> {
+    let it: T = serde_json::from_slice(payload)?;
+    if !is_written(&serde_json::to_value(&it)?, &serde_json::from_slice(payload)?) {
+        let reason = "a list or an object where something else belongs";
+        return Err(serde_json::Error::custom(reason));
+    }
+    Ok(it)
+}
+
+/// Whether what was read says all of this; it may say more, and what it leaves out has a value of its own.
+fn is_written(written: &Value, read: &Value) -> bool {
+    match (written, read) {
+        (_, Value::Null) => true,
+        (Value::Object(written), Value::Object(read)) => {
+            written.iter().all(|(name, it)| is_written(it, read.get(name).unwrap_or(&Value::Null)))
+        }
+        (Value::Array(written), Value::Array(read)) => {
+            written.len() == read.len() && written.iter().zip(read).all(|(a, b)| is_written(a, b))
+        }
+        (written, read) => written == read,
+    }
+}
+
 /// Implements [`TopicEvent`] for an enum whose variants each carry one payload:
 /// `Variant(payload) => (key, isp_id)`, with `as "name"` where the wire name is not the variant's.
 macro_rules! topic_event {
@@ -93,7 +121,7 @@ macro_rules! topic_event {
 
             fn decode(event_type: &str, payload: &[u8]) -> Result<Self, $crate::DecodeError> {
                 $(if event_type == $crate::wire_name!($variant $($wire)?) {
-                    return match serde_json::from_slice(payload) {
+                    return match $crate::read(payload) {
                         Ok(it) => Ok(Self::$variant(it)),
                         Err(source) => Err($crate::DecodeError::Malformed {
                             event_type: $crate::wire_name!($variant $($wire)?),

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The largest revision that every JSON reader holds exactly.
-const REVISION_MAX: u64 = (1 << 53) - 1;
+/// The largest number that every JSON reader holds exactly.
+pub(crate) const EXACT_MAX: u64 = (1 << 53) - 1;
 
 /// How often an entity has changed, in the clock of its owner: `max(previous + 1, Unix milliseconds)`.
 #[derive(
@@ -35,7 +35,7 @@ impl TryFrom<u64> for Revision {
     type Error = InvalidRevision;
 
     fn try_from(number: u64) -> Result<Self, InvalidRevision> {
-        if number > REVISION_MAX {
+        if number > EXACT_MAX {
             return Err(InvalidRevision);
         }
         Ok(Self(number))

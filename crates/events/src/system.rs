@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bounded, Flags, Ip, IpNetwork, IspId, Revision, Rules, Services, Text};
+use crate::{Bounded, Count, Flags, Ip, IpNetwork, IspId, Revision, Rules, Services, Text};
 
 /// What an ISP says for all of its accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +19,10 @@ pub struct IspConfiguration {
     pub rules: Option<Rules>,
     /// Seconds after which an inactive device is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_inactive_seconds: Option<u64>,
+    pub max_inactive_seconds: Option<Count>,
     /// Seconds before that deletion at which the household is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alert_lead_seconds: Option<u64>,
+    pub alert_lead_seconds: Option<Count>,
 }
 
 /// What customconfig says to the others.

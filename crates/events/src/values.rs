@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
+use jiff::{civil, tz::Offset};
 use serde::{Deserialize, Serialize};
 
+use crate::revision::EXACT_MAX;
+
 /// Most characters a name, model, serial number or other free text may have.
-pub const TEXT_CHARS_MAX: usize = 256;
+pub const TEXT_CHARS_MAX: usize = 1_024;
 /// Most entries a list of domains or addresses may have.
 pub const LIST_ENTRIES_MAX: usize = 1_000;
 const URL_CHARS_MAX: usize = 2_048;
@@ -56,12 +59,12 @@ macro_rules! texts {
 
 texts! {
     /// A name that people gave, a model, a serial number.
-    Text: is_text, "a text must have at most 256 characters and no control characters";
+    Text: is_text, "a text must have at most 1024 characters and no control characters";
     /// A MAC address such as `3c:22:fb:01:02:03`.
     MacAddress: is_mac, "a MAC address must be six lower-case hexadecimal pairs with colons";
     /// A domain name in lower-case ASCII (IDNA).
     DomainName: is_domain, "a domain name must be lower-case ASCII labels with dots";
-    /// An absolute `http` or `https` address.
+    /// An absolute `http` or `https` address, written out: readers disagree about what they mend.
     HttpUrl: is_http_url, "a URL must be absolute, http or https, and at most 2048 characters";
     /// An IP address in its canonical form.
     Ip: is_ip, "an address must be an IP address in its canonical form";
@@ -76,9 +79,9 @@ texts! {
 }
 
 impl Timestamp {
-    /// The moment.
+    /// The moment, to the nanosecond; one behind the last that can be reckoned with is that one.
     pub fn instant(&self) -> jiff::Timestamp {
-        self.0.parse().expect("checked when it was made")
+        instant_of(&self.0).expect("checked when it was made")
     }
 }
 
@@ -121,7 +124,36 @@ impl<T> From<Bounded<T>> for Vec<T> {
 /// A router's feature flags by name.
 pub type Flags = BTreeMap<Text, bool>;
 /// A router's upload intervals by name, in the unit that ends the name.
-pub type UploadIntervals = BTreeMap<Text, u64>;
+pub type UploadIntervals = BTreeMap<Text, Count>;
+
+/// How many, of whatever it is; every JSON reader and every database holds it exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Count(u64);
+
+impl Count {
+    /// The count as a number.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl TryFrom<u64> for Count {
+    type Error = InvalidValue;
+
+    fn try_from(number: u64) -> Result<Self, InvalidValue> {
+        match number <= EXACT_MAX {
+            true => Ok(Self(number)),
+            false => Err(InvalidValue("a count must be below 2^53")),
+        }
+    }
+}
+
+impl From<Count> for u64 {
+    fn from(count: Count) -> Self {
+        count.0
+    }
+}
 
 fn is_text(text: &str) -> bool {
     text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)
@@ -146,8 +178,10 @@ fn is_domain(text: &str) -> bool {
 }
 
 fn is_http_url(text: &str) -> bool {
-    let Ok(url) = url::Url::parse(text) else { return false };
-    text.len() <= URL_CHARS_MAX && ["http", "https"].contains(&url.scheme()) && url.has_host()
+    let written_out = text.starts_with("http://") || text.starts_with("https://");
+    let mended = |it: char| it.is_whitespace() || it.is_control() || it == '\\';
+    let is_url = |it: &str| url::Url::parse(it).is_ok_and(|it| it.has_host());
+    text.len() <= URL_CHARS_MAX && written_out && !text.contains(mended) && is_url(text)
 }
 
 fn is_ip(text: &str) -> bool {
@@ -168,8 +202,27 @@ fn is_ip_network(text: &str) -> bool {
 }
 
 fn is_timestamp(text: &str) -> bool {
-    let in_utc = text.ends_with('Z') || text.ends_with("+00:00");
-    in_utc && text.as_bytes().get(10) == Some(&b'T') && text.parse::<jiff::Timestamp>().is_ok()
+    instant_of(text).is_some()
+}
+
+/// Reads `YYYY-MM-DDTHH:MM:SS`, a fraction of any length where there is one, and `Z` or `+00:00`.
+fn instant_of(text: &str) -> Option<jiff::Timestamp> {
+    let local = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00"))?;
+    let (whole, fraction) = local.split_once('.').unwrap_or((local, "0"));
+    let is_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    let form = *b"0000-00-00T00:00:00";
+    let fits = |(it, form): (u8, u8)| if form == b'0' { it.is_ascii_digit() } else { it == form };
+    if whole.len() != form.len() || !whole.bytes().zip(form).all(fits) || !is_digits(fraction) {
+        return None;
+    }
+    let number = |at: std::ops::Range<usize>| whole[at].parse::<i8>().ok();
+    let date = civil::Date::new(whole[..4].parse().ok()?, number(5..7)?, number(8..10)?).ok()?;
+    // A leap second counts as the one before it.
+    let second = if &whole[11..] == "23:59:60" { 59 } else { number(17..19)? };
+    let nanoseconds = fraction.bytes().chain([b'0'; 9]).take(9);
+    let nanoseconds = nanoseconds.fold(0, |sum, it| sum * 10 + i32::from(it - b'0'));
+    let time = civil::Time::new(number(11..13)?, number(14..16)?, second, nanoseconds).ok()?;
+    Some(Offset::UTC.to_timestamp(date.to_datetime(time)).unwrap_or(jiff::Timestamp::MAX))
 }
 
 fn is_time_of_day(text: &str) -> bool {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use events::{
-    AccountId, ActRule, Action, AgentPackageId, DeviceId, DeviceType, EffectiveServices, Flags,
-    HttpUrl, Ip, IpNetwork, IspId, MacAddress, Revision, Text, UploadIntervals, UserId,
+    AccountId, ActRule, Action, AgentPackageId, Count, DeviceId, DeviceType, EffectiveServices,
+    Flags, HttpUrl, Ip, IpNetwork, IspId, MacAddress, Revision, Text, UploadIntervals, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +113,7 @@ pub struct AgentPackage {
     /// Its digest, in hexadecimal.
     pub sha256: Text,
     /// Its size.
-    pub size_bytes: u64,
+    pub size_bytes: Count,
     /// The maker's signature.
     #[serde(deserialize_with = "strict::long_text")]
     pub signature: String,

@@ -20,7 +20,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// The path below the base URL. Ids need no escaping.
+    /// The path below the base URL. Ids need no escaping, and none is `.` or `..`, which clients take for a step.
     pub fn path(&self) -> String {
         match self {
             Self::Device(id) => format!("/devices/{id}"),

@@ -165,3 +165,128 @@ fn ids_networks_and_times_have_one_form_each() {
         assert!(time(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_list_or_an_object_where_something_else_belongs_is_malformed() {
+    let with = |member: &str| format!(r#""revision":1,{member}"#);
+    let reason =
+        || expect!["malformed `DeviceCreated`: a list or an object where something else belongs"];
+    for member in [
+        r#""services":[]"#,
+        r#""services":{"content_filtering":[true]}"#,
+        r#""rules":[["x.example"],[]]"#,
+        r#""action":["act-1","block","2026-12-01T00:00:00Z"]"#,
+    ] {
+        check(r#""revision":1"#, &with(member), reason());
+    }
+    check(r#""kind":"device""#, r#""kind":{"device":null}"#, reason());
+    let deletion = r#"["isp-1","a-1",1]"#;
+    let outcome = ProvisioningEvent::decode("AccountDeleted", deletion.as_bytes());
+    expect!["malformed `AccountDeleted`: a list or an object where something else belongs"]
+        .assert_eq(&outcome.unwrap_err().to_string());
+    // What is written twice is still refused.
+    check(
+        r#""revision":1"#,
+        &with(r#""revision":2"#),
+        expect!["malformed `DeviceCreated`: duplicate field `revision` at line 1 column 78"],
+    );
+}
+
+#[test]
+fn a_count_is_a_number_that_every_reader_holds_exactly() {
+    let with =
+        |number: &str| format!(r#""revision":1,"upload_intervals":{{"stats_seconds":{number}}}"#);
+    for number in ["18446744073709551615", "9007199254740992"] {
+        let json = DEVICE.replace(r#""revision":1"#, &with(number));
+        let refused = ProvisioningEvent::decode("DeviceCreated", json.as_bytes()).unwrap_err();
+        assert!(refused.to_string().contains("a count must be below 2^53"), "{refused}");
+    }
+    let json = DEVICE.replace(r#""revision":1"#, &with("9007199254740991"));
+    ProvisioningEvent::decode("DeviceCreated", json.as_bytes()).unwrap();
+    for member in ["max_inactive_seconds", "alert_lead_seconds"] {
+        let json = format!(r#"{{"isp_id":"isp-1","revision":1,"{member}":9007199254740992}}"#);
+        let event_type = "ISPGlobalConfigurationsCreated";
+        let refused = ConfigurationEvent::decode(event_type, json.as_bytes()).unwrap_err();
+        assert!(refused.to_string().contains("a count must be below 2^53"), "{refused}");
+    }
+}
+
+#[test]
+fn a_time_has_the_grammar_of_rfc_3339_and_a_day_of_the_calendar() {
+    let time = |it: &str| Timestamp::try_from(it.to_owned());
+    for good in [
+        "9999-12-31T23:59:59Z",
+        "0000-01-01T00:00:00Z",
+        "2024-02-29T00:00:00Z",
+        "2026-12-01T00:00:00.123456789012345Z",
+        "2026-12-01T00:00:00.5+00:00",
+        "2016-12-31T23:59:60Z",
+    ] {
+        assert_eq!(time(good).unwrap().as_str(), good);
+    }
+    for bad in [
+        "2026-01-01T00:00Z",
+        "2026-01-01T00Z",
+        "2026-01-01T00:00:00,5Z",
+        "2026-01-01T00:00:00.Z",
+        "2026-01-01T00:00:00",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:60Z",
+        "2026-02-29T00:00:00Z",
+        "+2026-01-01T00:00:00Z",
+        "20260101T000000Z",
+        "2026-01-01T00:00:00+01:00",
+        "2026-01-01T00:00:00Z[UTC]",
+        "2026-01-01T00:00:0\u{663}Z",
+    ] {
+        assert!(time(bad).is_err(), "{bad}");
+    }
+    let instant = |it: &str| time(it).unwrap().instant();
+    assert_eq!(instant("9999-12-31T23:59:59Z"), jiff::Timestamp::MAX);
+    let long = instant("2026-12-01T00:00:00.123456789999Z");
+    assert_eq!(long.to_string(), "2026-12-01T00:00:00.123456789Z");
+    assert_eq!(instant("2026-12-01T00:00:00.5+00:00").to_string(), "2026-12-01T00:00:00.5Z");
+}
+
+#[test]
+fn an_id_is_no_step_within_a_path() {
+    for bad in [".", ".."] {
+        let refused = bad.parse::<DeviceId>().unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "device_id must be 1 to 64 characters of A-Z a-z 0-9 ._:-, not . or .."
+        );
+    }
+    for good in ["...", "a.", ".a", "-"] {
+        assert!(good.parse::<DeviceId>().is_ok(), "{good}");
+    }
+}
+
+#[test]
+fn a_url_is_written_as_it_is_meant() {
+    let url = |it: &str| HttpUrl::try_from(it.to_owned());
+    for good in ["http://x", "https://isp.example/blocked?why=1#2", "https://[2001:db8::1]:8443/"] {
+        assert!(url(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "https:x.example",
+        "https:/x.example",
+        "HTTPS://x.example",
+        " https://x.example",
+        "https://x.example/a b",
+        "https://x.exam\nple",
+        "https://x.example\\@y.example",
+        "https:\\\\x.example",
+        "ftp://x.example",
+    ] {
+        assert!(url(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_text_has_at_most_1024_characters() {
+    let text = |chars: usize| Text::try_from("ü".repeat(chars));
+    assert!(text(1_024).is_ok());
+    let refused = text(1_025).unwrap_err().to_string();
+    assert_eq!(refused, "a text must have at most 1024 characters and no control characters");
+}

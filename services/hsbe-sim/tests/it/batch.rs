@@ -85,6 +85,8 @@ async fn lists_are_walked_page_by_page() {
     assert_eq!(service.get("/routers").await, all);
     let all = json!({"items": [bodies::agent_package("p-1")], "next": null});
     assert_eq!(service.get("/agent-packages").await, all);
+    // An option without a value says nothing.
+    assert_eq!(service.get("/devices?cursor=&limit=").await, service.get("/devices").await);
     assert_eq!(service.get("/devices?cursor=d-5").await, json!({"items": [], "next": null}));
     service.stop().await;
 }

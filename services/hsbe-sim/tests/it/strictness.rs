@@ -123,6 +123,7 @@ async fn requests_that_are_not_of_the_api_are_refused() {
         ("an id that is another", put("/devices/d-2").header("x-revision", 1)),
         ("an id that is none", put("/devices/d!2").header("x-revision", 1)),
         ("no revision", put("/devices/d-1")),
+        ("no revision and a router's body", put("/routers/d-1")),
         ("no number", put("/devices/d-1").header("x-revision", "new")),
         ("a large number", put("/devices/d-1").header("x-revision", "9007199254740992")),
         ("a delete without revision", service.request("DELETE", "/devices/d-1")),
@@ -135,6 +136,7 @@ async fn requests_that_are_not_of_the_api_are_refused() {
         ("no list of documents", service.request("DELETE", "/system/isp-1/general")),
         ("no such option", service.request("GET", "/devices?color=red")),
         ("no page", service.request("GET", "/devices?limit=0")),
+        ("no number of items", service.request("GET", "/devices?limit=many")),
     ];
     let mut table = String::new();
     for (what, request) in requests {
@@ -146,6 +148,7 @@ async fn requests_that_are_not_of_the_api_are_refused() {
         an id that is another: 422 malformed
         an id that is none: 422 malformed
         no revision: 400 missing_revision
+        no revision and a router's body: 422 malformed
         no number: 400 bad_revision
         a large number: 400 bad_revision
         a delete without revision: 400 missing_revision
@@ -158,6 +161,7 @@ async fn requests_that_are_not_of_the_api_are_refused() {
         no list of documents: 405 method_not_allowed
         no such option: 400 bad_query
         no page: 400 bad_query
+        no number of items: 400 bad_query
     "#]]
     .assert_eq(&table);
     assert_eq!(service.get("/status").await, json!({"status": "ok", "version": "0.1.0"}));

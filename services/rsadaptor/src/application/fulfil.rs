@@ -58,7 +58,10 @@ impl Errand<'_> {
         match decided {
             Plan::ForeignTenant => Ok(Some(foreign_tenant(id))),
             Plan::Superseded => Ok(Some(Ending::new(ReplyStatus::Superseded, held))),
-            Plan::Unchanged => self.record_unchanged(held).await,
+            Plan::Unchanged => {
+                let applied = applied.expect("there is something that holds");
+                self.record_unchanged(applied).await
+            }
             Plan::BuryAgain => {
                 let tombstone = applied.expect("there is a tombstone to bury under");
                 self.bury_again(tombstone).await
@@ -75,12 +78,14 @@ impl Errand<'_> {
         Ok(Some(Ending::new(ReplyStatus::Expired, held)))
     }
 
-    async fn record_unchanged(&self, held: Option<Revision>) -> Round {
+    /// What is held stays as it was recorded, a command whose time is over included, under the new revision.
+    async fn record_unchanged(&self, applied: Applied) -> Round {
         let unchanged = |held| Ok(Some(Ending::new(ReplyStatus::Unchanged, held)));
         if self.app.backend.is_dry_run() {
-            return unchanged(held);
+            return unchanged(applied.held());
         }
-        match self.record(&self.wish.fulfilled()).await? {
+        let still = Applied { revision: self.wish.revision, ..applied };
+        match self.record(&still).await? {
             Recorded::Written => unchanged(Some(self.wish.revision)),
             Recorded::Overtaken => Ok(None),
         }

@@ -310,11 +310,13 @@ impl Gate {
         tidy(&mut self.refused, now);
         let before = self.refused.insert(key.to_owned(), now);
         let before = before.filter(|it| *it >= attempt.first_attempt_at);
-        // Another one got through between two failures of this one: it is not us, it is this record.
+        // Another one got through between two failures of this one: it may not be us, but this record. It may also
+        // be that all are refused once more, so once is not enough to tell.
         let alone = before.is_some_and(|it| self.succeeded_begin.to_another_since(key, it));
         if alone && self.closed_for().is_none() {
-            self.refused.remove(key);
-            return (Verdict::Rejected { http_status, reason: detail.to_owned() }, None);
+            let (counts, retry_after, detail) = (Counts::Yes, None, detail.to_owned());
+            let failed = WaitReason::Trouble { counts, http_status, retry_after, detail };
+            return (Verdict::Wait(failed), None);
         }
         let change = match &mut self.state {
             State::Closed(closed) => {

@@ -226,7 +226,7 @@ fn refused_to_everybody_nobody_is_rejected_and_each_probes_in_turn() {
 }
 
 #[test]
-fn one_that_alone_is_refused_is_rejected_the_second_time() {
+fn one_that_alone_is_refused_fails_for_each_time_that_another_got_through() {
     let mut run = Run::new();
     run.call("a", &unauthorized());
     run.at(5.0);
@@ -234,13 +234,44 @@ fn one_that_alone_is_refused_is_rejected_the_second_time() {
     run.call("c", &done());
     run.at(5.5);
     run.call("a", &unauthorized());
+    run.at(5.6);
     run.call("b", &done());
+    run.at(5.7);
+    run.call("a", &unauthorized());
+    // Nobody got through since: it may be everybody.
+    run.at(5.8);
+    run.call("a", &unauthorized());
     expect![[r#"
         0s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
         5s b done: Done { http_status: 204 }, gate Opened
         5s c done: Done { http_status: 204 }
-        5.5s a misconfigured: Rejected { http_status: Some(401), reason: "answered 401" }
-        5.5s b done: Done { http_status: 204 }
+        5.5s a misconfigured: Wait(Trouble { counts: Yes, http_status: Some(401), retry_after: None, detail: "answered 401" })
+        5.6s b done: Done { http_status: 204 }
+        5.7s a misconfigured: Wait(Trouble { counts: Yes, http_status: Some(401), retry_after: None, detail: "answered 401" })
+        5.8s a misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+    "#]]
+    .assert_eq(&run.log);
+}
+
+#[test]
+fn refused_to_everybody_twice_nobody_is_rejected_who_missed_the_time_between() {
+    let mut run = Run::new();
+    run.call("x", &unauthorized());
+    run.at(5.0);
+    run.call("y", &done());
+    run.at(5.1);
+    run.call("x", &unauthorized());
+    run.call("y", &unauthorized());
+    run.at(10.2);
+    run.call("x", &done());
+    run.call("y", &done());
+    expect![[r#"
+        0s x misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        5s y done: Done { http_status: 204 }, gate Opened
+        5.1s x misconfigured: Wait(Trouble { counts: Yes, http_status: Some(401), retry_after: None, detail: "answered 401" })
+        5.1s y misconfigured: Wait(Closed { after: 5s, detail: "answered 401" }), gate Closed
+        10.2s x done: Done { http_status: 204 }, gate Opened
+        10.2s y done: Done { http_status: 204 }
     "#]]
     .assert_eq(&run.log);
 }

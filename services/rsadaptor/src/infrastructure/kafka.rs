@@ -27,30 +27,45 @@ pub fn registries(app: &App, replies: &EventBusProducer) -> Vec<EventBusRegistry
 
 /// Handles one record and answers it where it asks for that.
 pub async fn on_record(app: &App, replies: &EventBusProducer, delivery: &Delivery) -> Outcome {
-    let event = match delivery.message.event::<RsProvisioningEvent>() {
-        Ok(event) => event,
-        // It cannot be answered: what it is about is as unreadable as the rest.
-        Err(error) => {
-            return Outcome::Reject { reason: format!("{:#}", anyhow::Error::new(error)) };
-        }
-    };
+    let message = &delivery.message;
     let request = request(delivery);
-    let ending = match handle(app, &request, &event).await {
+    let event = message.event::<RsProvisioningEvent>();
+    let handled = match &event {
+        Ok(event) if is_foreign(message, event) => Ok(Ending::rejected("tenant_mismatch", None)),
+        Ok(event) => handle(app, &request, event).await,
+        Err(error) => Ok(Ending::rejected(error.to_string(), None)),
+    };
+    let ending = match handled {
         Ok(ending) => ending,
         Err(later) => return wait(later),
     };
-    if let Some(request_id) = &delivery.message.attributes.request_id {
-        let reply = reply(&delivery.message, request_id, &event, &ending);
+    if let Some(request_id) = &message.attributes.request_id {
+        let about = match &event {
+            Ok(event) => about(event),
+            Err(_) => about_envelope(message, request_id),
+        };
+        let reply = reply(message, request_id, about, &ending);
         if let Err(error) = replies.publish(&reply).await {
             let reason = format!("{:#}", anyhow::Error::new(error));
             return wait(later(&request.attempt, reason));
         }
     }
-    if !matches!(event, RsProvisioningEvent::RSUserUpdated(_)) {
+    if !matches!(event, Ok(RsProvisioningEvent::RSUserUpdated(_))) {
         metrics::counter!("rsadaptor_applied_total", "status" => status_name(ending.status))
             .increment(1);
     }
-    outcome(ending, delivery.message.attributes.request_id.is_some())
+    outcome(ending, message.attributes.request_id.is_some())
+}
+
+/// Whether the envelope, which speaks for the credential, names another tenant than the payload.
+fn is_foreign(message: &EventBusMessage, event: &RsProvisioningEvent) -> bool {
+    let (envelope, payload) = (message.attributes.tenant.as_ref(), event.isp_id());
+    let is_foreign = envelope.is_some_and(|it| payload.is_some_and(|payload| it != payload));
+    if is_foreign {
+        metrics::counter!("rsadaptor_tenant_mismatches_total").increment(1);
+        tracing::error!(?envelope, ?payload, "tenant mismatch: envelope and payload differ");
+    }
+    is_foreign
 }
 
 async fn handle(app: &App, request: &Request, event: &RsProvisioningEvent) -> application::Result {
@@ -102,14 +117,13 @@ fn outcome(ending: Ending, replied: bool) -> Outcome {
 fn reply(
     message: &EventBusMessage,
     request_id: &RequestId,
-    event: &RsProvisioningEvent,
+    (resource, revision, tenant): (Text, Revision, Option<&IspId>),
     ending: &Ending,
 ) -> EventBusMessage {
-    let (resource, revision, tenant) = about(event);
     let reply = AdaptorReply::RSDeviceCreatedReply(AppliedReply {
         request_id: request_id.clone(),
         job_id: message.attributes.job_id.clone(),
-        resource: Text::try_from(resource.clone()).expect("an id is a text"),
+        resource: resource.clone(),
         revision,
         held_revision: ending.held,
         status: ending.status,
@@ -118,30 +132,39 @@ fn reply(
     });
     let mut reply =
         EventBusMessage::new(&reply, SOURCE, Origin::Message { id: &message.attributes.id, n: 0 });
-    reply.attributes.subject = Some(resource);
-    reply.attributes.tenant = Some(tenant.clone());
+    reply.attributes.subject = Some(resource.as_str().to_owned());
+    reply.attributes.tenant = message.attributes.tenant.as_ref().or(tenant).cloned();
     reply
 }
 
 /// The resource, the revision and the tenant that an event is about.
-fn about(event: &RsProvisioningEvent) -> (String, Revision, &IspId) {
-    match event {
+fn about(event: &RsProvisioningEvent) -> (Text, Revision, Option<&IspId>) {
+    let (resource, revision) = match event {
         RsProvisioningEvent::RSDeviceCreated(it) | RsProvisioningEvent::RSDeviceUpdated(it) => {
-            (it.device_id.to_string(), it.revision, &it.isp_id)
+            (it.device_id.to_string(), it.revision)
         }
         RsProvisioningEvent::RSDeviceAction(it) => {
-            (it.device.device_id.to_string(), it.device.revision, &it.device.isp_id)
+            (it.device.device_id.to_string(), it.device.revision)
         }
-        RsProvisioningEvent::RSDeviceDeleted(it) => {
-            (it.device_id.to_string(), it.revision, &it.isp_id)
-        }
-        RsProvisioningEvent::RSUserUpdated(it) => (it.user_id.to_string(), it.revision, &it.isp_id),
+        RsProvisioningEvent::RSDeviceDeleted(it) => (it.device_id.to_string(), it.revision),
+        RsProvisioningEvent::RSUserUpdated(it) => (it.user_id.to_string(), it.revision),
         // Flags and intervals are a resource of their own beside the router.
         RsProvisioningEvent::RSCustomFlagsUpdated(it)
         | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(it) => {
-            (format!("{}~flags", it.device_id), it.revision, &it.isp_id)
+            (format!("{}~flags", it.device_id), it.revision)
         }
-    }
+    };
+    (Text::try_from(resource).expect("an id is a text"), revision, event.isp_id())
+}
+
+/// The same of a record whose payload is malformed, as far as its envelope tells.
+fn about_envelope<'a>(
+    message: &'a EventBusMessage,
+    request_id: &RequestId,
+) -> (Text, Revision, Option<&'a IspId>) {
+    let key = message.key.clone().and_then(|it| Text::try_from(it).ok());
+    let asked = || Text::try_from(request_id.key().to_owned()).expect("an id is a text");
+    (key.unwrap_or_else(asked), Revision::default(), message.attributes.tenant.as_ref())
 }
 
 fn status_name(status: ReplyStatus) -> &'static str {

@@ -1,4 +1,6 @@
-//! What a failure of the service's own parts means for the record: it waits, and it is not at fault.
+//! What a failure of the service's own parts means for the record: it waits, and an outage is not its fault.
+
+use mongodb::error::ErrorKind;
 
 use crate::{
     domain::{Attempt, Later},
@@ -11,7 +13,11 @@ pub fn later(attempt: &Attempt, reason: impl std::fmt::Display) -> Later {
     Later { after, counted: false, reason: reason.to_string() }
 }
 
-/// The record waits for the store.
+/// The record waits for the store. A stored row that cannot be read counts: no end of an outage mends it.
 pub fn store_later(attempt: &Attempt, error: StoreError) -> Later {
-    later(attempt, format!("{:#}", anyhow::Error::new(error)))
+    let counted = match &error {
+        StoreError::Mongo(err) => matches!(*err.kind, ErrorKind::Bson(_)),
+        StoreError::Malformed(_) => true,
+    };
+    Later { counted, ..later(attempt, format!("{:#}", anyhow::Error::new(error))) }
 }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use eventbus::Outcome;
 use expect_test::expect;
+use mongodb::bson::doc;
 use serde_json::json;
 use testkit::eventually;
 
@@ -225,4 +226,16 @@ async fn line_to(host: String) -> (tokio::task::JoinHandle<()>, std::net::Socket
         }
     });
     (line, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_row_that_cannot_be_read_counts_against_the_record_that_needs_it() {
+    let service = Service::start().await;
+    assert_eq!(service.created(10, json!({})).await, Outcome::Done);
+    for spoiled in [doc! { "kind": "toaster" }, doc! { "kind": "device", "revision": -1_i64 }] {
+        let row = doc! { "_id": service.device.as_str() };
+        service.rows().update_one(row, doc! { "$set": spoiled }).await.unwrap();
+        let outcome = service.created(11, json!({})).await;
+        assert!(matches!(outcome, Outcome::RetryAfter { counted: true, .. }), "{outcome:?}");
+    }
 }

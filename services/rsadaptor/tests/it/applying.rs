@@ -1,11 +1,11 @@
 use expect_test::expect;
 use mongodb::bson::doc;
 use serde_json::json;
-use testkit::unique;
+use testkit::{eventually, unique};
 
 use crate::{
     backend::{error, status},
-    service::{Service, first, message, shown},
+    service::{LIMIT, Service, first, message, shown},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,4 +232,35 @@ async fn a_malformed_payload_is_refused_with_its_reason() {
     message.payload = br#"{"isp_id": "isp-1"}"#.to_vec();
     let outcome = shown(&service.attempt(&first(message)).await);
     assert!(outcome.starts_with("rejected: malformed `RSDeviceCreated`"), "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_recorded_and_whose_time_is_over_goes_with_the_next_state() {
+    let service = Service::start().await;
+    let held = || service.backend.held(&service.path("device")).unwrap()["action"].clone();
+    let expires_at = jiff::Timestamp::now() + std::time::Duration::from_millis(500);
+    let action = json!({"id": "act-1", "name": "reboot", "expires_at": expires_at.to_string()});
+    let command = service.state(10, json!({ "action": action }));
+    assert_eq!(shown(&service.handle("RSDeviceAction", command.clone()).await), "done");
+    assert_eq!(held()["id"], "act-1");
+    eventually("the command's time is over", LIMIT, async || {
+        (jiff::Timestamp::now() > expires_at).then_some(())
+    })
+    .await;
+    // Delivered again, it is as it was.
+    assert_eq!(shown(&service.handle("RSDeviceAction", command).await), "done");
+    assert_eq!(service.backend.calls().len(), 1);
+    assert_eq!(shown(&service.created(11, json!({})).await), "done");
+    assert_eq!(held(), json!(null));
+    assert_eq!(service.applied().await, "device 11");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_envelope_of_another_tenant_than_its_payload_is_refused() {
+    let service = Service::start().await;
+    let mut message = message("RSDeviceCreated", service.state(10, json!({})));
+    message.attributes.tenant = Some("isp-2".parse().unwrap());
+    let outcome = service.attempt(&first(message)).await;
+    assert_eq!(shown(&outcome), "rejected: tenant_mismatch");
+    assert_eq!((service.row().await, service.backend.calls()), (None, vec![]));
 }

@@ -1,4 +1,5 @@
 use eventbus::{Delivery, Outcome};
+use expect_test::expect;
 use serde_json::json;
 use testkit::eventually;
 
@@ -65,10 +66,22 @@ async fn one_that_alone_is_refused_is_rejected_and_the_others_are_applied() {
     let mut alone = record("alone");
     assert!(shown(&service.attempt(&alone).await).starts_with("again: misconfigured"));
     alone = again(&alone, false);
-    let mut other = record("other");
-    assert_eq!(ended(&service, &mut other).await, Outcome::Done);
-    assert_eq!(shown(&service.attempt(&alone).await), "rejected: as told");
-    // The gate stays open.
+    let mut log = Vec::new();
+    for n in 0..5 {
+        // The gate opens, and stays open.
+        let mut other = record(&format!("other-{n}"));
+        assert_eq!(ended(&service, &mut other).await, Outcome::Done);
+        let outcome = service.attempt(&alone).await;
+        alone = again(&alone, matches!(outcome, Outcome::RetryAfter { counted: true, .. }));
+        log.push(shown(&outcome));
+    }
+    expect![[r#"
+        again, counted: backend in trouble: as told
+        again, counted: backend in trouble: as told
+        again, counted: backend in trouble: as told
+        again, counted: backend in trouble: as told
+        rejected: failed while others did not: as told"#]]
+    .assert_eq(&log.join("\n"));
     assert_eq!(service.attempt(&record("third")).await, Outcome::Done);
 }
 

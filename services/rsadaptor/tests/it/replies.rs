@@ -112,3 +112,19 @@ async fn an_expired_record_is_not_sent_even_where_the_gate_is_closed() {
     // An earlier attempt may have sent it, so what is held is not known any more.
     assert_eq!(service.applied().await, "device 10 unknown");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_record_is_answered_by_what_its_envelope_says() {
+    testkit::topics::create(&testkit::kafka()).await.unwrap();
+    let service = Service::start().await;
+    let request_id = format!("{}/d-1", unique("task"));
+    let mut malformed = message("RSDeviceCreated", service.state(10, json!({})));
+    malformed.payload = br#"{"isp_id": "isp-1"}"#.to_vec();
+    let outcome = service.attempt(&first(asking(malformed, &request_id))).await;
+    assert_eq!(shown(&outcome), "skipped: rejected");
+    let (record, json) = reply(&request_id).await;
+    assert_eq!(record.headers["ce_tenant"], "isp-1");
+    assert_eq!(json["resource"], service.device.as_str());
+    expect![[r#"revision=0 held_revision=null status="rejected" http_status=null error="malformed `RSDeviceCreated`: missing field `account_id` at line 1 column 19""#]]
+        .assert_eq(&line(&json));
+}

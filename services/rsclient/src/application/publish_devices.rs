@@ -18,7 +18,8 @@ use crate::{
 /// Publishes all devices of somebody, in bounded batches.
 ///
 /// # Errors
-/// The store or the bus failed; doing it again does all of it again.
+/// The store or the bus failed; doing it again does all of it again. Or what holds for a device is too large for
+/// the bus: then all others were published.
 pub async fn publish_devices_of(
     app: &App,
     cause: &Cause,
@@ -26,13 +27,13 @@ pub async fn publish_devices_of(
     of: DevicesOf<'_>,
 ) -> Result<(), Failure> {
     let limit = app.publishing.batch_devices.max(1);
-    let mut after = None;
+    let (mut after, mut oversized) = (None, Ok(()));
     loop {
         let ids = app.store.devices.page(isp_id, of, after.as_ref(), limit).await?;
-        publish_devices(app, cause, &ids).await?;
+        oversized = go_on(oversized, publish_devices(app, cause, &ids).await)?;
         match ids.last() {
             Some(last) if ids.len() == limit => after = Some(last.clone()),
-            Some(_) | None => return Ok(()),
+            Some(_) | None => return oversized,
         }
     }
 }
@@ -43,33 +44,44 @@ pub async fn publish_devices_of(
 /// written, and all inputs are read after that. So whoever publishes the highest revision has seen every input.
 ///
 /// # Errors
-/// The store or the bus failed; doing it again does all of it again.
+/// The store or the bus failed; doing it again does all of it again. Or what holds for a device is too large for
+/// the bus: then all others were published.
 pub async fn publish_devices(app: &App, cause: &Cause, ids: &[DeviceId]) -> Result<(), Failure> {
-    let mut n = 0;
+    let mut oversized = Ok(());
     for batch in ids.chunks(app.publishing.batch_devices.max(1)) {
         app.store.devices.raise(batch, Timestamp::now().as_millisecond()).await?;
         let read = Read::all(app, batch).await?;
         let due = read.due(app).await?;
         fail::fail_point!("rsclient::before-publish", |_| std::process::abort());
-        let sent = due.iter().enumerate().map(|(at, (_, event))| {
-            let n = n + u32::try_from(at).unwrap_or(u32::MAX);
-            publish(app, cause, n, event)
-        });
+        let sent = due.iter().map(|(device, event)| publish(app, cause, &device.id, event));
         let sent = join_all(sent).await;
-        n += u32::try_from(due.len()).unwrap_or(u32::MAX);
-        settle(app, &due, sent).await?;
-        app.store.devices.mark_ended(&read.ended()).await?;
+        oversized = go_on(oversized, settle(app, &due, sent).await)?;
+        app.store.mark_ended_devices(&read.ended()).await?;
     }
-    Ok(())
+    oversized
+}
+
+/// A message that is too large will be so the next time, and is no reason to keep the others waiting: it is told at
+/// the end. Every other failure ends the work at once.
+fn go_on(
+    oversized: Result<(), Failure>,
+    told: Result<(), Failure>,
+) -> Result<Result<(), Failure>, Failure> {
+    match told {
+        Err(Failure::Publish(PublishError::TooLarge(_))) => Ok(oversized.and(told)),
+        Ok(()) => Ok(oversized),
+        Err(failure) => Err(failure),
+    }
 }
 
 async fn publish(
     app: &App,
     cause: &Cause,
-    n: u32,
+    device_id: &DeviceId,
     event: &RsProvisioningEvent,
 ) -> Result<(), PublishError> {
-    let origin = Origin::Message { id: &cause.message_id, n };
+    let id = format!("{}/device/{device_id}", cause.message_id);
+    let origin = Origin::Message { id: &id, n: 0 };
     app.bus.publish(&EventBusMessage::new(event, SOURCE, origin)).await?;
     Ok(())
 }
@@ -82,9 +94,17 @@ async fn settle(
 ) -> Result<(), Failure> {
     let mut failed = None;
     for ((device, event), sent) in due.iter().zip(sent) {
-        if let Err(err) = sent {
-            failed = Some(err);
-            continue;
+        match sent {
+            Ok(()) => (),
+            Err(err @ PublishError::TooLarge(_)) => {
+                tracing::error!(device_id = device.id.as_str(), "what holds for it is too large");
+                failed.get_or_insert(err);
+                continue;
+            }
+            Err(err @ PublishError::Deliver { .. }) => {
+                failed = Some(err);
+                continue;
+            }
         }
         match event {
             RsProvisioningEvent::RSDeviceDeleted(_) => {
@@ -151,9 +171,8 @@ impl Read {
         Ok(try_join_all(said).await?.into_iter().flatten().collect())
     }
 
-    fn ended(&self) -> Vec<(DeviceId, events::Revision)> {
-        let ended = self.devices.iter().filter(|it| self.inputs(it).has_ended());
-        ended.map(|it| (it.id.clone(), it.revision)).collect()
+    fn ended(&self) -> Vec<&Device> {
+        self.devices.iter().filter(|it| self.inputs(it).has_ended()).collect()
     }
 }
 

@@ -18,6 +18,7 @@ pub async fn remove_account(
     deleted: &DeletedAccount,
 ) -> Result<(), Failure> {
     app.store.accounts.remove(deleted).await?;
-    // Nothing is written to users and devices: whether they are live is computed when they are read.
+    // Nothing but their end is written to users and devices: whether they are live is computed when they are read.
+    app.store.mark_ended_users(&deleted.account_id).await?;
     publish_devices_of(app, cause, &deleted.isp_id, DevicesOf::Account(&deleted.account_id)).await
 }

@@ -7,7 +7,7 @@ use events::{AccountId, DeviceId, IspId, Provision};
 use super::save_user::tell;
 use crate::{
     app::App,
-    application::{Cause, Failure, publish_devices},
+    application::{Cause, Effect, Failure, publish_devices},
     domain::changed_user,
     infrastructure::store::{DevicesOf, StoreError, Written},
 };
@@ -22,7 +22,7 @@ pub async fn save_provision(
     app: &App,
     cause: &Cause,
     provision: &Provision,
-) -> Result<(), Failure> {
+) -> Result<Effect, Failure> {
     check(provision)?;
     let isp_id = &provision.isp_id;
     let mut foreign = Vec::new();
@@ -33,12 +33,16 @@ pub async fn save_provision(
             users.push(user);
         }
     }
+    if !users.is_empty() {
+        app.store.mark_ended_users(&provision.account.account_id).await?;
+    }
     let mut touched = BTreeSet::new();
     for device in provision.devices.as_slice() {
         if own(app.store.devices.save(device).await, &mut foreign)? == Written::Yes {
             touched.insert(device.device_id.clone());
         }
     }
+    let nothing_new = account == Written::Superseded && users.is_empty() && touched.is_empty();
     for user in &users {
         let event = changed_user(&user.isp_id, &user.account_id, &user.user_id, user.revision);
         tell(app, cause, &event).await?;
@@ -53,7 +57,8 @@ pub async fn save_provision(
     }
     publish_devices(app, cause, &touched.into_iter().collect::<Vec<_>>()).await?;
     match foreign.is_empty() {
-        true => Ok(()),
+        true if nothing_new => Ok(Effect::Superseded),
+        true => Ok(Effect::Applied),
         false => Err(Failure::TenantMismatch(foreign.join("; "))),
     }
 }

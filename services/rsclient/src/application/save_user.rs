@@ -1,6 +1,7 @@
 //! A user was created or updated.
 
 use eventbus::{EventBusMessage, Origin};
+use events::TopicEvent as _;
 
 use crate::{
     SOURCE,
@@ -18,6 +19,7 @@ pub async fn save_user(app: &App, cause: &Cause, user: &events::User) -> Result<
     if app.store.users.save(user).await? == Written::Superseded {
         return Ok(Effect::Superseded);
     }
+    app.store.mark_ended_users(&user.account_id).await?;
     let event = changed_user(&user.isp_id, &user.account_id, &user.user_id, user.revision);
     tell(app, cause, &event).await?;
     publish_devices_of(app, cause, &user.isp_id, DevicesOf::User(&user.user_id)).await?;
@@ -30,8 +32,7 @@ pub(super) async fn tell(
     cause: &Cause,
     event: &events::RsProvisioningEvent,
 ) -> Result<(), Failure> {
-    // Its own name: the devices of the same cause count from 0.
-    let id = format!("{}/{}", cause.message_id, events::TopicEvent::key(event));
+    let id = format!("{}/user/{}", cause.message_id, event.key());
     let origin = Origin::Message { id: &id, n: 0 };
     app.bus.publish(&EventBusMessage::new(event, SOURCE, origin)).await?;
     Ok(())

@@ -57,7 +57,7 @@ async fn on_provisioning(app: &App, message: &EventBusMessage) -> Result<Effect,
         }
         ProvisioningEvent::DeviceDeleted(it) => remove_device(app, cause, &it).await,
         ProvisioningEvent::ProvisionCreated(it) | ProvisioningEvent::ProvisionUpdated(it) => {
-            save_provision(app, cause, &it).await.map(|()| Effect::Applied)
+            save_provision(app, cause, &it).await
         }
     }
 }

@@ -16,13 +16,16 @@ pub use devices::{Devices, DevicesOf};
 pub use users::Users;
 
 use chassis::mongo::is_duplicate_key;
-use events::{IspId, Revision};
+use events::{AccountId, IspId, Revision};
+use futures_util::future::try_join_all;
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{Bson, DateTime, Document, doc, serialize_to_bson},
     options::{IndexOptions, UpdateModifications},
 };
 use serde::Serialize;
+
+use crate::domain::Device;
 
 /// How often a write is tried that collides with others.
 const ATTEMPTS_MAX: u32 = 10;
@@ -81,6 +84,34 @@ impl Store {
             devices: Devices::open(database, tombstone_life).await?,
             configurations: Configurations::open(database),
         })
+    }
+
+    /// Gives the users an end that ended with this account, if it ever ended.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn mark_ended_users(&self, account_id: &AccountId) -> Result<(), StoreError> {
+        let Some(account) = self.accounts.find(&[account_id]).await?.pop() else { return Ok(()) };
+        if account.ended_at == Revision::default() {
+            return Ok(());
+        }
+        let end = self.accounts.ends(&[account_id]).await?.remove(account_id);
+        self.users.mark_ended(&account, end).await
+    }
+
+    /// Gives these devices an end, all of which ended with their accounts.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn mark_ended_devices(&self, ended: &[&Device]) -> Result<(), StoreError> {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let accounts: Vec<&AccountId> = ended.iter().map(|it| &it.account_id).collect();
+        let ends = self.accounts.ends(&accounts).await?;
+        let marks = ended.iter().map(|it| self.devices.mark_ended(it, ends.get(&it.account_id)));
+        try_join_all(marks).await?;
+        Ok(())
     }
 }
 

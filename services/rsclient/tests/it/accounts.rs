@@ -2,6 +2,7 @@
 
 use eventbus::Outcome;
 use expect_test::expect;
+use mongodb::bson::{DateTime, Document, doc};
 use serde_json::json;
 
 use crate::service::Service;
@@ -85,4 +86,40 @@ async fn an_account_keeps_the_highest_revision_and_a_deletion_wins_over_its_equa
     let equal = service.handle("AccountUpdated", service.account(5, json!({}))).await;
     assert_eq!(equal, Outcome::Skipped("superseded"));
     service.done("AccountCreated", service.account(6, json!({}))).await;
+}
+
+/// When a document goes away, in milliseconds.
+fn end(document: &Document) -> i64 {
+    document.get_datetime("expire_at").unwrap().timestamp_millis()
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+#[tokio::test]
+async fn what_ended_with_an_account_is_forgotten_a_day_before_its_tombstone() {
+    let service = Service::start().await;
+    service.done("AccountCreated", service.account(1, json!({}))).await;
+    service.done("UserCreated", service.user("old", 1, json!({}))).await;
+    service.done("UserCreated", service.user("new", 11, json!({}))).await;
+    service.done("AccountDeleted", service.deletion("x", "", 10)).await;
+    let account = end(&service.stored("accounts", &service.account).await);
+    let old = end(&service.stored("users", &service.id("old")).await);
+    assert_eq!(old, account - DAY_MS);
+    assert!(!service.stored("users", &service.id("new")).await.contains_key("expire_at"));
+
+    // What comes late does not outlive the tombstone either.
+    let soon = DateTime::from_millis(DateTime::now().timestamp_millis() + 3 * DAY_MS);
+    service.change("accounts", &service.account, doc! { "expire_at": soon }).await;
+    service.done("DeviceCreated", service.device("late", 2, json!({}))).await;
+    service.done("UserCreated", service.user("late-user", 2, json!({}))).await;
+    for (collection, name) in [("devices", "late"), ("users", "late-user")] {
+        let late = end(&service.stored(collection, &service.id(name)).await);
+        assert_eq!(late, soon.timestamp_millis() - DAY_MS, "{name}");
+    }
+
+    // Back again, the account has no end, and what ended with it still has.
+    service.done("AccountCreated", service.account(20, json!({}))).await;
+    service.done("UserCreated", service.user("later", 3, json!({}))).await;
+    let later = end(&service.stored("users", &service.id("later")).await);
+    assert!(later > soon.timestamp_millis(), "{later}");
 }

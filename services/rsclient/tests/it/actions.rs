@@ -39,3 +39,26 @@ async fn a_command_waits_for_the_account_and_an_expired_one_is_dropped() {
         assert!(!stored.contains_key("pending_action"), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_newer_state_or_a_deletion_takes_a_command_back_that_nobody_has_heard() {
+    let service = Service::start().await;
+    let action = |id: &str| json!({"action": {"id": id, "name": "block", "expires_at": LATER}});
+    for name in ["updated", "replaced", "deleted"] {
+        service.done("DeviceCreated", service.device(name, 1, action("old"))).await;
+    }
+    service.done("DeviceUpdated", service.device("updated", 2, json!({}))).await;
+    service.done("DeviceUpdated", service.device("replaced", 2, action("new"))).await;
+    let deletion = service.deletion("device_id", &service.id("deleted"), 2);
+    service.done("DeviceDeleted", deletion).await;
+    assert!(
+        !service.stored("devices", &service.id("deleted")).await.contains_key("pending_action")
+    );
+    service.done("DeviceCreated", service.device("deleted", 3, json!({}))).await;
+    service.done("AccountCreated", service.account(1, json!({}))).await;
+    expect![[r#"
+        RSDeviceCreated deleted
+        RSDeviceAction replaced "new"
+        RSDeviceCreated updated"#]]
+    .assert_eq(&service.said("/action/id").await);
+}

@@ -1,6 +1,8 @@
 //! What cannot be handled has a defined end, with a reason.
 
+use eventbus::Outcome;
 use expect_test::{Expect, expect};
+use mongodb::bson::doc;
 use serde_json::{Value, json};
 
 use crate::service::{Service, first, message, shown, with};
@@ -68,4 +70,29 @@ async fn a_device_of_an_account_of_another_isp_waits() {
     service.done("DeviceCreated", stranger).await;
     service.done("AccountUpdated", service.account(2, json!({}))).await;
     assert_eq!(service.said("/none").await, "");
+}
+
+#[tokio::test]
+async fn a_number_that_the_store_cannot_hold_is_rejected_and_a_name_that_looks_like_an_operator_is_not()
+ {
+    let service = Service::start().await;
+    let router = |name: &str, value: u64| {
+        service.device("r", 1, json!({"kind": "router", "upload_intervals": {name: value}}))
+    };
+    let outcome = service.handle("DeviceCreated", router("stats_seconds", u64::MAX)).await;
+    let shown = shown(&outcome);
+    assert!(shown.contains("a count must be below 2^53"), "{shown}");
+    for name in ["$ref", "$id", "$where", "a.b", "", "_id"] {
+        service.done("DeviceCreated", router(name, 1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stored_document_that_cannot_be_read_counts_against_the_record_that_needs_it() {
+    let service = Service::start().await;
+    service.done("AccountCreated", service.account(1, json!({}))).await;
+    service.done("DeviceCreated", service.device("d", 1, json!({}))).await;
+    service.change("devices", &service.id("d"), doc! { "state.kind": "toaster" }).await;
+    let outcome = service.handle("AccountUpdated", service.account(2, json!({}))).await;
+    assert!(matches!(outcome, Outcome::RetryAfter { counted: true, .. }), "{outcome:?}");
 }

@@ -50,3 +50,17 @@ async fn devices(service: &Service) -> Vec<(String, bool, Value)> {
     let devices = last.into_iter().filter(|it| it.1.0.starts_with("RSDevice"));
     devices.map(|(id, (event_type, it))| (id, event_type == "RSDeviceDeleted", it)).collect()
 }
+
+#[tokio::test]
+async fn what_was_written_is_read_from_the_primary_whatever_the_uri_prefers() {
+    // The replica set under test has no secondary: whoever asks for one waits in vain.
+    let uri = format!("{}&readPreference=secondary", testkit::mongo_uri());
+    let settings = [
+        ("RSCLIENT__MONGO__URI", uri.as_str()),
+        ("RSCLIENT__MONGO__SERVER_SELECTION_SECONDS", "1"),
+    ];
+    let service = Service::start_with(&settings).await;
+    service.done("AccountCreated", service.account(1, json!({}))).await;
+    service.done("DeviceCreated", service.device("d", 1, json!({}))).await;
+    assert_eq!(service.said("/none").await, "RSDeviceCreated d");
+}

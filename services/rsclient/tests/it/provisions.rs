@@ -1,5 +1,6 @@
 //! `ProvisionCreated`, `ProvisionUpdated`, `ProvisionDeleted`.
 
+use eventbus::Outcome;
 use expect_test::expect;
 use serde_json::{Value, json};
 
@@ -36,7 +37,8 @@ async fn an_update_of_a_provision_takes_each_part_by_its_own_revision() {
     };
     service.done("ProvisionCreated", home(5, 5, "first")).await;
     // Nothing in it is news.
-    service.done("ProvisionUpdated", home(4, 4, "older")).await;
+    let older = service.handle("ProvisionUpdated", home(4, 4, "older")).await;
+    assert_eq!(older, Outcome::Skipped("superseded"));
     service.done("ProvisionUpdated", home(4, 6, "newer")).await;
     service.done("ProvisionUpdated", home(7, 5, "stays")).await;
     expect![[r#"

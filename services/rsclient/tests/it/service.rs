@@ -141,6 +141,13 @@ impl Service {
         last.into_iter().map(|(id, (_, event_type, it))| (id, (event_type, it))).collect()
     }
 
+    /// Sets members of a stored document behind the service's back.
+    pub(crate) async fn change(&self, collection: &str, id: &str, members: Document) {
+        let documents = self.database.collection::<Document>(collection);
+        let changed = documents.update_one(doc! { "_id": id }, doc! { "$set": members }).await;
+        assert_eq!(changed.unwrap().matched_count, 1);
+    }
+
     /// A stored document.
     pub(crate) async fn stored(&self, collection: &str, id: &str) -> Document {
         let documents = self.database.collection::<Document>(collection);

@@ -34,8 +34,10 @@ pub(super) async fn put(
 ) -> Result<StatusCode, Refusal> {
     let resource = form::resource(uri.path()).inspect_err(|it| count(&app, it, "PUT"))?;
     let revision = required_revision(&headers);
-    let checked =
-        json(&headers).and(revision.clone().map(drop)).and_then(|()| form::check(&resource, &body));
+    // A body that is malformed is so whatever else is missing.
+    let checked = json(&headers)
+        .and_then(|()| form::check(&resource, &body))
+        .and_then(|checked| revision.clone().map(|_| checked));
     let write = write_of(&Method::PUT, revision.ok());
     let mut backend = app.backend();
     match checked {
@@ -114,12 +116,12 @@ pub(super) async fn post(
     Ok((status, Json(serde_json::json!({ "results": results }))))
 }
 
-/// What a list is asked for.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a list is asked for. An option without a value counts as absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct PageQuery {
-    cursor: Option<String>,
-    limit: Option<usize>,
+    cursor: String,
+    limit: String,
 }
 
 /// `GET` of a list
@@ -129,16 +131,19 @@ pub(super) async fn list(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<Page>, Refusal> {
     let Query(query) = query.map_err(|it| Refusal::new(400, "bad_query", it.body_text()))?;
-    let limit = query.limit.unwrap_or(PAGE_ITEMS);
-    if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
-        return Err(Refusal::new(400, "bad_query", "limit must be from 1 to 1000"));
-    }
+    let limit = match query.limit.as_str() {
+        "" => Some(PAGE_ITEMS),
+        text => text.parse().ok().filter(|it| (1..=PAGE_ITEMS_MAX).contains(it)),
+    };
+    let out_of_range = || Refusal::new(400, "bad_query", "limit must be from 1 to 1000");
+    let limit = limit.ok_or_else(out_of_range)?;
+    let cursor = Some(query.cursor.as_str()).filter(|it| !it.is_empty());
     let kind = match uri.path() {
         "/devices" => ResourceKind::Device,
         "/routers" => ResourceKind::Router,
         _ => ResourceKind::AgentPackage,
     };
-    Ok(Json(app.backend().list(kind, query.cursor.as_deref(), limit)))
+    Ok(Json(app.backend().list(kind, cursor, limit)))
 }
 
 /// The revision that came with a request, if one did.

@@ -1,15 +1,20 @@
 //! The collection `accounts`.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use events::{AccountId, DeletedAccount};
 use futures_util::TryStreamExt;
-use mongodb::{Collection, Database, bson::doc};
+use mongodb::{
+    Collection, Database,
+    bson::{DateTime, doc},
+};
+use serde::Deserialize;
 
 use super::{StoreError, Written, expiry, forgotten_after, not_newer_than, to_bson, write};
 use crate::domain::{Account, AccountState};
 
-/// An account's tombstone outlives those of its users and devices by a day: they would come back with it.
+/// An account's tombstone outlives what is left of its users and devices by a day, however late they come: without
+/// it they would come back with the account. [`Accounts::ends`] is what keeps them within it.
 const LONGER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A cheap handle to the accounts.
@@ -57,6 +62,30 @@ impl Accounts {
         } }];
         write(&self.documents, said.account_id.as_str(), &said.isp_id, doc! {}, update).await?;
         Ok(())
+    }
+
+    /// Until when what ended with these accounts may be remembered: a day less than the tombstones of the accounts.
+    /// An account without a tombstone says nothing.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn ends(
+        &self,
+        ids: &[&AccountId],
+    ) -> Result<HashMap<AccountId, DateTime>, StoreError> {
+        #[derive(Deserialize)]
+        struct Tombstone {
+            #[serde(rename = "_id")]
+            id: AccountId,
+            expire_at: DateTime,
+        }
+        let ids: Vec<&str> = ids.iter().map(|it| it.as_str()).collect();
+        let tombstones = self.documents.clone_with_type::<Tombstone>();
+        let these = doc! { "_id": { "$in": ids }, "expire_at": { "$exists": true } };
+        let found: Vec<Tombstone> = tombstones.find(these).await?.try_collect().await?;
+        let longer = i64::try_from(LONGER.as_millis()).expect("a day is short");
+        let end = |it: DateTime| DateTime::from_millis(it.timestamp_millis() - longer);
+        Ok(found.into_iter().map(|it| (it.id, end(it.expire_at))).collect())
     }
 
     /// The accounts of these ids that are known.

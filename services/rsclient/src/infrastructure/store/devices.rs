@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use events::{AccountId, DeletedDevice, DeviceId, IspId, Revision, UserId};
-use futures_util::{TryStreamExt, future::try_join_all};
+use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
     bson::{DateTime, Document, doc},
@@ -55,11 +55,14 @@ impl Devices {
             "deleted": false,
             "state": to_bson(&DeviceState::from(said))?,
         };
+        let mut unset = doc! { "expire_at": "" };
         // A command waits here until somebody has published it: whoever publishes the highest revision sees it.
-        if let Some(action) = &said.action {
-            set.insert("pending_action", to_bson(action)?);
-        }
-        let update = doc! { "$set": set, "$unset": { "expire_at": "" } };
+        // Older than this state, one that nobody has heard is superseded.
+        match &said.action {
+            Some(action) => set.insert("pending_action", to_bson(action)?),
+            None => unset.insert("pending_action", ""),
+        };
+        let update = doc! { "$set": set, "$unset": unset };
         let guard = not_newer_than(said.revision);
         write(&self.documents, said.device_id.as_str(), &said.isp_id, guard, update).await
     }
@@ -77,6 +80,7 @@ impl Devices {
                 "expire_at": forgotten_after(self.tombstone_life),
             },
             "$setOnInsert": { "account_id": said.account_id.as_str() },
+            "$unset": { "pending_action": "" },
         };
         let guard = doc! { "revision": { "$lte": revision } };
         write(&self.documents, said.device_id.as_str(), &said.isp_id, guard, update).await
@@ -170,29 +174,22 @@ impl Devices {
         Ok(())
     }
 
-    /// These devices ended with their account: they are forgotten in time, before its tombstone is.
+    /// A device that ended with its account is forgotten at `end`, or when its life is over.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn mark_ended(&self, ended: &[(DeviceId, Revision)]) -> Result<(), StoreError> {
-        let forgotten = forgotten_after(self.tombstone_life);
-        try_join_all(ended.iter().map(|(id, revision)| self.forget(id, *revision, forgotten)))
-            .await?;
-        Ok(())
-    }
-
-    async fn forget(
+    pub async fn mark_ended(
         &self,
-        id: &DeviceId,
-        revision: Revision,
-        after: DateTime,
+        device: &Device,
+        end: Option<&DateTime>,
     ) -> Result<(), StoreError> {
         let unchanged = doc! {
-            "_id": id.as_str(),
-            "revision": revision.as_i64(),
+            "_id": device.id.as_str(),
+            "revision": device.revision.as_i64(),
             "expire_at": { "$exists": false },
         };
-        self.documents.update_one(unchanged, doc! { "$set": { "expire_at": after } }).await?;
+        let end = end.copied().unwrap_or_else(|| forgotten_after(self.tombstone_life));
+        self.documents.update_one(unchanged, doc! { "$set": { "expire_at": end } }).await?;
         Ok(())
     }
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use events::{DeletedUser, UserId};
 use futures_util::TryStreamExt;
-use mongodb::{Collection, Database, bson::doc};
+use mongodb::{
+    Collection, Database,
+    bson::{DateTime, doc},
+};
 
 use super::{StoreError, Written, expiry, forgotten_after, index, not_newer_than, to_bson, write};
-use crate::domain::{User, UserState};
+use crate::domain::{Account, User, UserState};
 
 /// A cheap handle to the users.
 #[derive(Clone)]
@@ -57,6 +60,26 @@ impl Users {
         };
         let guard = doc! { "revision": { "$lte": revision } };
         write(&self.documents, said.user_id.as_str(), &said.isp_id, guard, update).await
+    }
+
+    /// What ended with an account is forgotten at `end`, or when its life is over.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn mark_ended(
+        &self,
+        account: &Account,
+        end: Option<DateTime>,
+    ) -> Result<(), StoreError> {
+        let ended = doc! {
+            "account_id": account.id.as_str(),
+            "isp_id": account.isp_id.as_str(),
+            "revision": { "$lt": account.ended_at.as_i64() },
+            "expire_at": { "$exists": false },
+        };
+        let end = end.unwrap_or_else(|| forgotten_after(self.tombstone_life));
+        self.documents.update_many(ended, doc! { "$set": { "expire_at": end } }).await?;
+        Ok(())
     }
 
     /// The users of these ids that are known.
