@@ -4,6 +4,7 @@
 //! shown in `/healthz` only. A service that has registered no readiness probe is not ready yet.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -145,16 +146,17 @@ impl Probe {
         self.set(State::Failing(reason.into()));
     }
 
-    /// Asks twice a second whether the part works, until `stop`.
-    pub async fn watch<F>(&self, stop: &CancellationToken, works: impl Fn() -> F)
+    /// Asks twice a second whether the part works, or why it does not, until `stop`.
+    pub async fn watch<F, E>(&self, stop: &CancellationToken, works: impl Fn() -> F)
     where
-        F: Future<Output = Result<(), &'static str>>,
+        F: Future<Output = Result<(), E>>,
+        E: Display,
     {
         let mut ticks = tokio::time::interval(WATCH_EVERY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             match stop.run_until_cancelled(works()).await {
                 Some(Ok(())) => self.ok(),
-                Some(Err(reason)) => self.failing(reason),
+                Some(Err(reason)) => self.failing(reason.to_string()),
                 None => return,
             }
         }
@@ -253,5 +255,22 @@ mod tests {
         let report = health.report();
         assert_eq!((report.status, health.unready().len()), ("degraded", 0));
         assert_eq!(report.probes["hs-be"].reason.as_deref(), Some("answers 503"));
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_watched_says_why_it_does_not_work() {
+        let stop = CancellationToken::new();
+        let health = Health::new(stop.clone());
+        let probe = health.readiness("kafka");
+        let failed = std::cell::Cell::new(false);
+        let works = || {
+            // The second look ends it.
+            if failed.replace(true) {
+                stop.cancel();
+            }
+            std::future::ready(Err(format!("stopped after {} dead letters", 100)))
+        };
+        probe.watch(&stop, works).await;
+        assert_eq!(health.unready(), ["draining", "kafka: stopped after 100 dead letters"]);
     }
 }

@@ -20,6 +20,8 @@ use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use crate::telemetry;
+
 /// Limits of a server.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -116,9 +118,11 @@ async fn observe(request: Request, next: Next) -> Response {
         http.request.method = method,
         http.route = route,
         http.response.status_code = tracing::field::Empty,
+        trace_id = tracing::field::Empty,
     );
     // Without the span layer (some tests) there is nothing to continue.
     let _ = span.set_parent(remote_context(request.headers()));
+    telemetry::show_trace_id(&span);
     let response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());

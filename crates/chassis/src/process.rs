@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::command_line::{CommandLine, VERSION, health_check};
 use crate::telemetry::Telemetry;
-use crate::{Health, ServiceSettings, Settings, admin, defaults, http, settings, telemetry, tls};
+use crate::{
+    Actions, Health, ServiceSettings, Settings, admin, defaults, http, settings, telemetry, tls,
+};
 
 /// Exit code for settings that cannot be used.
 const BAD_SETTINGS: u8 = 2;
@@ -30,6 +32,8 @@ pub struct Chassis {
     pub stop: CancellationToken,
     /// Where the service says how its parts are.
     pub health: Health,
+    /// Where the service says what an operator may have it do.
+    pub actions: Actions,
     addresses: Arc<Addresses>,
 }
 
@@ -56,7 +60,7 @@ impl Chassis {
         let bound = listener.local_addr()?;
         tokio::spawn(telemetry::keep_up(metrics.clone()));
         // It answers until the end of the process, so that the drain can be watched.
-        let router = admin::router(chassis.health.clone(), metrics);
+        let router = admin::router(chassis.health.clone(), chassis.actions.clone(), metrics);
         tokio::spawn(http::serve(listener, router, None, CancellationToken::new()));
         chassis.listening("admin", bound)?;
         Ok(chassis)
@@ -95,7 +99,7 @@ impl Chassis {
         let stop = CancellationToken::new();
         let health = Health::new(stop.clone());
         let addresses = Arc::new(Addresses { file, bound: Mutex::default() });
-        Self { stop, health, addresses }
+        Self { stop, health, actions: Actions::default(), addresses }
     }
 }
 

@@ -2,18 +2,48 @@
 
 use events::topics;
 use jiff::Timestamp;
-use rdkafka::{
-    Message,
-    message::{Header, OwnedHeaders, OwnedMessage},
-};
+use rdkafka::message::{Header, OwnedHeaders};
 
-use crate::{EventBusProducer, PublishError, serializer::all_headers};
+use crate::{EventBusProducer, PublishError, Record};
 
 /// Longest error that a dead letter tells, in bytes.
 const ERROR_BYTES_MAX: usize = 4_096;
 
-/// The header with the time of a record's first failure.
-const FAILED_AT: &str = "dlq_failed_at";
+/// Headers of a dead letter beside those that the record had, and of what is done with it afterwards.
+pub mod dlq_headers {
+    /// How all of them begin.
+    pub const PREFIX: &str = "dlq_";
+    /// The topic of the record.
+    pub const TOPIC: &str = "dlq_topic";
+    /// Its partition there.
+    pub const PARTITION: &str = "dlq_partition";
+    /// Its offset there.
+    pub const OFFSET: &str = "dlq_offset";
+    /// The group that could not handle it.
+    pub const GROUP: &str = "dlq_group";
+    /// Why, in one word.
+    pub const CAUSE: &str = "dlq_cause";
+    /// Why, in a sentence.
+    pub const ERROR: &str = "dlq_error";
+    /// How often it was tried.
+    pub const ATTEMPTS: &str = "dlq_attempts";
+    /// When it failed for the first time.
+    pub const FAILED_AT: &str = "dlq_failed_at";
+    /// How many bytes its value had, where the broker does not take the value.
+    pub const VALUE_BYTES: &str = "dlq_value_bytes";
+    /// Of a record that was published again: when.
+    pub const REPLAYED_AT: &str = "dlq_replayed_at";
+    /// Of a record that was published again: topic, partition and offset of its dead letter.
+    pub const REPLAYED_FROM: &str = "dlq_replayed_from";
+    /// Of a mark, which has no value: what became of a dead letter, `replayed` or `dropped`.
+    pub const MARK: &str = "dlq_mark";
+    /// Of a mark: the partition of the dead letter.
+    pub const MARK_PARTITION: &str = "dlq_mark_partition";
+    /// Of a mark: the offset of the dead letter.
+    pub const MARK_OFFSET: &str = "dlq_mark_offset";
+    /// Of a mark: since when it holds.
+    pub const MARKED_AT: &str = "dlq_marked_at";
+}
 
 /// Why a record is set aside: a word for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +81,16 @@ pub(crate) struct History<'a> {
 /// done before.
 pub(crate) async fn set_aside(
     producer: &EventBusProducer,
-    record: &OwnedMessage,
+    record: &Record,
     history: History<'_>,
 ) -> Result<(), PublishError> {
     let topic = topics::dead_letter_topic(record.topic(), history.group);
     let headers = headers(record, &history);
-    match producer.forward(record, record.payload(), &topic, headers.clone()).await {
+    match producer.forward(record, record.value(), &topic, headers.clone()).await {
         // A batch that was compressed may hold what no broker takes plainly: then its history alone is kept.
         Err(PublishError::TooLarge(_)) => {
-            let bytes = record.payload().map_or(0, <[u8]>::len).to_string();
-            let headers = headers.insert(header("dlq_value_bytes", bytes.as_bytes()));
+            let bytes = record.value().map_or(0, <[u8]>::len).to_string();
+            let headers = headers.insert(header(dlq_headers::VALUE_BYTES, bytes.as_bytes()));
             producer.forward(record, None, &topic, headers).await?;
         }
         forwarded => drop(forwarded?),
@@ -81,31 +111,24 @@ pub(crate) async fn set_aside(
     Ok(())
 }
 
-fn headers(record: &OwnedMessage, history: &History<'_>) -> OwnedHeaders {
+fn headers(record: &Record, history: &History<'_>) -> OwnedHeaders {
     let (partition, offset) = (record.partition().to_string(), record.offset().to_string());
     let (attempts, now) = (history.attempts.to_string(), Timestamp::now().to_string());
-    let original = all_headers(record);
-    let mut read = original.iter().flatten();
+    let mut original = record.headers().into_iter().flatten();
     // A record that was replayed and fails again keeps the time of its first failure.
-    let first_failure = read.find(|it| it.key == FAILED_AT).and_then(|it| it.value);
+    let first_failure =
+        original.find(|(name, _)| *name == dlq_headers::FAILED_AT).and_then(|(_, it)| it);
     let added: [(&str, &[u8]); 8] = [
-        ("dlq_topic", record.topic().as_bytes()),
-        ("dlq_partition", partition.as_bytes()),
-        ("dlq_offset", offset.as_bytes()),
-        ("dlq_group", history.group.as_bytes()),
-        ("dlq_cause", history.cause.as_str().as_bytes()),
-        ("dlq_error", cut(history.error).as_bytes()),
-        ("dlq_attempts", attempts.as_bytes()),
-        (FAILED_AT, first_failure.unwrap_or(now.as_bytes())),
+        (dlq_headers::TOPIC, record.topic().as_bytes()),
+        (dlq_headers::PARTITION, partition.as_bytes()),
+        (dlq_headers::OFFSET, offset.as_bytes()),
+        (dlq_headers::GROUP, history.group.as_bytes()),
+        (dlq_headers::CAUSE, history.cause.as_str().as_bytes()),
+        (dlq_headers::ERROR, cut(history.error).as_bytes()),
+        (dlq_headers::ATTEMPTS, attempts.as_bytes()),
+        (dlq_headers::FAILED_AT, first_failure.unwrap_or(now.as_bytes())),
     ];
-    let kept = match &original {
-        Some(original) => original
-            .iter()
-            .filter(|it| !added.iter().any(|(name, _)| *name == it.key))
-            .fold(OwnedHeaders::new(), |all, it| all.insert(it.clone())),
-        // Names that cannot be read can be copied all the same.
-        None => record.headers().cloned().unwrap_or_default(),
-    };
+    let kept = record.headers_without(|name| added.iter().any(|(it, _)| *it == name));
     added.iter().fold(kept, |all, (name, value)| all.insert(header(name, value)))
 }
 

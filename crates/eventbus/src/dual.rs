@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{EventBusConsumer, EventBusRegistry, RegisterError, Status};
+use crate::{EventBusConsumer, EventBusRegistry, RegisterError, Resumer, Status};
 
 /// Two consumers of one group. A topic belongs to exactly one of them: to the performant one, which commits in
 /// the background, where it is declared so; else to the reliable one, which commits synchronously in groups.
@@ -67,11 +67,13 @@ impl DualEventBusConsumer {
     ///
     /// # Errors
     /// Why they are not.
-    pub fn works(&self) -> Result<(), &'static str> {
-        match self.status().iter().all(Status::is_ready) {
-            true => Ok(()),
-            false => Err("no broker answers, or the group is not joined"),
-        }
+    pub fn works(&self) -> Result<(), String> {
+        self.status().iter().try_for_each(Status::is_ready)
+    }
+
+    /// What lets it go on after too many dead letters.
+    pub fn resumer(&self) -> Resumer {
+        self.reliable.resumer().and(self.performant.resumer())
     }
 
     /// Ends the work in flight, commits it and leaves the group.

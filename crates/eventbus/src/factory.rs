@@ -43,6 +43,15 @@ pub enum FactoryError {
     /// A setting that is passed through breaks what the bus promises.
     #[error("kafka property `{0}` cannot be set: the bus depends on its value")]
     Reserved(String),
+    /// A limit that cannot be kept.
+    #[error("{0}")]
+    Limit(&'static str),
+    /// A share is a number from 0 to 1.
+    #[error("kafka.consumer.{0} must be 0 to 1")]
+    Share(&'static str),
+    /// The operating system gives no thread.
+    #[error("no thread for commits: {0}")]
+    Thread(#[source] std::io::Error),
     /// librdkafka refuses the settings.
     #[error("bad kafka settings: {0}")]
     Client(#[source] KafkaError),
@@ -112,6 +121,12 @@ impl EventBusFactory {
         half: Half,
     ) -> Result<ConsumerConfig, FactoryError> {
         let settings = &self.settings.consumer;
+        if settings.drain_limit_seconds <= settings.handler_limit_seconds {
+            return Err(FactoryError::Limit(
+                "kafka.consumer.drain_limit_seconds must be longer than handler_limit_seconds: \
+                 a call in flight could not end before its partition is given back",
+            ));
+        }
         let (name, background) = match half {
             Half::Reliable => ("reliable", false),
             Half::Performant => ("performant", true),
@@ -125,12 +140,21 @@ impl EventBusFactory {
             asynchronous_commit: background,
             max_in_flight: settings.max_in_flight.max(1),
             partition_window: settings.partition_window.max(1),
+            dispatch_ahead_max: settings.dispatch_ahead_max.max(1),
+            sync_share: share("sync_share", settings.sync_share)?,
             buffered_bytes_max: settings.buffered_bytes_max.max(1),
             commit_every_records: settings.commit_every_records.max(1),
             commit_every: Duration::from_millis(settings.commit_every_ms.max(1)),
             attempts_max: settings.attempts_max.max(1),
+            record_limit: Duration::from_secs(settings.record_limit_seconds),
             handler_limit: Duration::from_secs(settings.handler_limit_seconds.max(1)),
             drain_limit: Duration::from_secs(settings.drain_limit_seconds),
+            stuck_after: Duration::from_secs(settings.stuck_after_seconds.max(1)),
+            dead_letters_run_max: settings.dead_letters_run_max,
+            dead_letters_share_max: share(
+                "dead_letters_share_max",
+                settings.dead_letters_share_max,
+            )?,
         })
     }
 }
@@ -148,6 +172,13 @@ impl ClientType {
             Self::Default => Serializer::Default,
             Self::External => Serializer::External,
         }
+    }
+}
+
+fn share(name: &'static str, value: f64) -> Result<f64, FactoryError> {
+    match (0.0..=1.0).contains(&value) {
+        true => Ok(value),
+        false => Err(FactoryError::Share(name)),
     }
 }
 

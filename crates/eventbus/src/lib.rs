@@ -10,22 +10,27 @@
 mod backoff;
 mod consumer;
 mod dead_letters;
+mod destination;
 mod dual;
 mod factory;
 mod message;
 mod producer;
+mod record;
 mod registry;
 mod serializer;
 mod settings;
 mod trace;
 
 pub use backoff::{backoff, jitter};
-pub use consumer::{ConsumerConfig, EventBusConsumer, Status};
+pub use consumer::{ConsumerConfig, EventBusConsumer, Resumer, Status};
+pub use dead_letters::dlq_headers;
+pub use destination::{Change, Destination, DestinationSettings, Heard};
 pub use dual::DualEventBusConsumer;
 pub use factory::{ClientType, EventBusFactory, FactoryError};
 pub use message::{Attributes, EventBusMessage, Lane, Origin};
 pub use producer::{Delivered, EventBusProducer, ProducerConfig, PublishError};
-pub use registry::{Delivery, EventBusRegistry, Outcome, RegisterError};
+pub use record::Record;
+pub use registry::{Batch, Delivery, EventBusRegistry, Outcome, RegisterError};
 pub use serializer::{DeserializeError, Headers, Serializer};
 pub use settings::{
     Cluster, ConsumerSettings, ProducerSettings, SaslMechanism, Security, SecurityProtocol,

@@ -8,13 +8,13 @@ use std::{
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{OwnedHeaders, OwnedMessage},
+    message::OwnedHeaders,
     producer::{FutureProducer, FutureRecord, Producer},
     util::Timeout,
 };
 
 use crate::{
-    EventBusMessage, Serializer,
+    EventBusMessage, Record, Serializer,
     factory::{FactoryError, passed_through},
     serializer::owned_headers,
     settings::Cluster,
@@ -124,12 +124,11 @@ impl EventBusProducer {
     /// Copies a record to another topic, with these headers.
     pub(crate) async fn forward(
         &self,
-        record: &OwnedMessage,
+        record: &Record,
         payload: Option<&[u8]>,
         topic: &str,
         headers: OwnedHeaders,
     ) -> Result<Delivered, PublishError> {
-        use rdkafka::Message;
         let copy = FutureRecord {
             topic,
             partition: None,

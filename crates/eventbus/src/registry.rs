@@ -2,9 +2,10 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use events::Topic;
 use tokio::time::Instant;
 
-use crate::EventBusMessage;
+use crate::{Destination, EventBusMessage, Lane, Record, consumer::Meters};
 
 /// What became of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,21 +48,58 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// The first attempt at a message.
+    pub fn first(message: EventBusMessage, attempts_max: u32) -> Self {
+        Self {
+            message,
+            attempt: 1,
+            counted: 0,
+            attempts_max,
+            first_attempt_at: Instant::now(),
+            previous_failure_at: None,
+        }
+    }
+
     /// Whether one more counted failure ends it.
     pub fn is_last_if_counted(&self) -> bool {
         self.counted + 1 >= self.attempts_max
     }
 }
 
+/// What a callback that was called is about to answer.
+pub(crate) type Called<O> = Pin<Box<dyn Future<Output = O> + Send>>;
+
 /// How a callback is kept.
-pub(crate) type Callback =
-    Arc<dyn Fn(Delivery) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
+#[derive(Clone)]
+pub(crate) enum Callback {
+    One(Arc<dyn Fn(Delivery) -> Called<Outcome> + Send + Sync>),
+    Many(Batch, Arc<dyn Fn(Vec<Delivery>) -> Called<Vec<Outcome>> + Send + Sync>),
+}
+
+/// Which records a callback takes together, and how many at the most. It takes what is ready and never waits for
+/// more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// Of different keys, one of each.
+    OfKeys(usize),
+    /// Of one key, in order. Where one of them is not done, those behind it are delivered again, whatever was
+    /// answered for them.
+    OfOneKey(usize),
+}
+
+/// Says how urgent a record is.
+pub(crate) type LaneOf = Arc<dyn Fn(&Record) -> Lane + Send + Sync>;
 
 /// A topic and the callback that handles its records.
 #[derive(Clone)]
 pub struct EventBusRegistry {
     pub(crate) topic: String,
     pub(crate) callback: Callback,
+    /// The callback's name, for the log.
+    pub(crate) handler: &'static str,
+    pub(crate) destination: Option<Destination>,
+    pub(crate) lane: LaneOf,
+    pub(crate) limit: Option<Duration>,
 }
 
 impl EventBusRegistry {
@@ -72,8 +110,45 @@ impl EventBusRegistry {
         C: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let callback: Callback = Arc::new(move |it| Box::pin(callback(it)));
-        Self { topic: topic.into(), callback }
+        let callback = Callback::One(Arc::new(move |it| Box::pin(callback(it))));
+        Self::with(topic.into(), callback, std::any::type_name::<C>())
+    }
+
+    /// Registers a `callback` that takes several records of `topic` at once and answers an outcome for each, in
+    /// their order. Records for which it answers nothing are delivered again.
+    pub fn batch<C, F>(topic: impl Into<String>, batch: Batch, callback: C) -> Self
+    where
+        C: Fn(Vec<Delivery>) -> F + Send + Sync + 'static,
+        F: Future<Output = Vec<Outcome>> + Send + 'static,
+    {
+        let callback = Callback::Many(batch, Arc::new(move |it| Box::pin(callback(it))));
+        Self::with(topic.into(), callback, std::any::type_name::<C>())
+    }
+
+    fn with(topic: String, callback: Callback, handler: &'static str) -> Self {
+        let lane: LaneOf = Arc::new(|record| match record.header("ce_lane") {
+            Some("sync") => Lane::Sync,
+            Some(_) | None => Lane::Live,
+        });
+        Self { topic, callback, handler, destination: None, lane, limit: None }
+    }
+
+    /// Its callback calls `destination`: records start only as far as that admits them.
+    #[must_use]
+    pub fn towards(self, destination: &Destination) -> Self {
+        Self { destination: Some(destination.clone()), ..self }
+    }
+
+    /// Says how urgent a record is; without this, the header `ce_lane` does.
+    #[must_use]
+    pub fn lane_by(self, lane: impl Fn(&Record) -> Lane + Send + Sync + 'static) -> Self {
+        Self { lane: Arc::new(lane), ..self }
+    }
+
+    /// A call of its callback that takes longer is given up; without this, the consumer's limit holds.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
     /// The topic whose records are handled.
@@ -85,6 +160,21 @@ impl EventBusRegistry {
 impl fmt::Debug for EventBusRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventBusRegistry").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+/// A registry with what belongs to it while it is registered.
+pub(crate) struct Registered {
+    pub(crate) registry: EventBusRegistry,
+    /// What the topic may carry, where the registry of topics knows it.
+    pub(crate) topic: Option<&'static Topic>,
+    pub(crate) meters: Meters,
+}
+
+impl Registered {
+    pub(crate) fn new(registry: EventBusRegistry, group: &str) -> Self {
+        let meters = Meters::new(group, &registry.topic);
+        Self { topic: Topic::find(&registry.topic), registry, meters }
     }
 }
 

@@ -1,13 +1,11 @@
 //! How a message looks on the wire: CloudEvents within the fleet, bare JSON towards HS-BE.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use events::{IspId, RECORD_BYTES_MAX};
 use jiff::Timestamp;
-use rdkafka::message::{Header, Headers as _, Message, OwnedHeaders, OwnedMessage};
+use rdkafka::message::{Header, OwnedHeaders};
 use serde_json::{Map, Value};
 
-use crate::{Attributes, EventBusMessage, Lane, TraceContext};
+use crate::{Attributes, EventBusMessage, Lane, Record, TraceContext};
 
 /// Headers of a record, by name.
 pub type Headers = Vec<(String, Vec<u8>)>;
@@ -62,8 +60,8 @@ impl Serializer {
     ///
     /// # Errors
     /// The record is not of the serializer's form.
-    pub fn deserialize(self, record: &OwnedMessage) -> Result<EventBusMessage, DeserializeError> {
-        let value = record.payload().ok_or(DeserializeError::Empty)?;
+    pub fn deserialize(self, record: &Record) -> Result<EventBusMessage, DeserializeError> {
+        let value = record.value().ok_or(DeserializeError::Empty)?;
         if value.len() > RECORD_BYTES_MAX {
             return Err(DeserializeError::TooLarge(value.len()));
         }
@@ -106,44 +104,41 @@ fn text(name: &str, value: &str) -> (String, Vec<u8>) {
     (name.to_owned(), value.as_bytes().to_vec())
 }
 
-fn read_cloud_event(
-    record: &OwnedMessage,
-    value: &[u8],
-) -> Result<EventBusMessage, DeserializeError> {
-    let headers = HeaderTexts::of(record)?;
-    let version = headers.required("ce_specversion")?;
+fn read_cloud_event(record: &Record, value: &[u8]) -> Result<EventBusMessage, DeserializeError> {
+    let headers = Known::of(record)?;
+    let version = headers.specversion.required("ce_specversion")?;
     if version != "1.0" {
         return Err(wrong("ce_specversion", format!("is `{version}`, not `1.0`")));
     }
-    if let Some(it) = headers.get("content-type")?.filter(|it| !is_json(it)) {
+    if let Some(it) = headers.content_type.get("content-type")?.filter(|it| !is_json(it)) {
         return Err(wrong("content-type", format!("is `{it}`, not application/json")));
     }
-    let lane = match headers.get("ce_lane")? {
+    let lane = match headers.lane.get("ce_lane")? {
         None | Some("live") => Lane::Live,
         Some("sync") => Lane::Sync,
         Some(it) => return Err(wrong("ce_lane", format!("is `{it}`, neither live nor sync"))),
     };
-    let force = match headers.get("ce_force")? {
+    let force = match headers.force.get("ce_force")? {
         None | Some("false") => false,
         Some("true") => true,
         Some(it) => return Err(wrong("ce_force", format!("is `{it}`, neither true nor false"))),
     };
     Ok(EventBusMessage {
-        event_type: headers.required("ce_type")?.to_owned(),
+        event_type: headers.event_type.required("ce_type")?.to_owned(),
         topic: record.topic().to_owned(),
         payload: value.to_vec(),
         trace_id: headers.trace(),
         key: key(record)?,
-        timestamp: headers.parsed("ce_time")?.unwrap_or_else(|| record_time(record)),
+        timestamp: headers.time.parsed("ce_time")?.unwrap_or_else(|| record_time(record)),
         attributes: Attributes {
-            id: headers.required("ce_id")?.to_owned(),
-            source: headers.required("ce_source")?.to_owned(),
-            subject: headers.get("ce_subject")?.map(str::to_owned),
-            tenant: headers.parsed("ce_tenant")?,
-            request_id: headers.parsed("ce_requestid")?,
-            job_id: headers.parsed("ce_jobid")?,
+            id: headers.id.required("ce_id")?.to_owned(),
+            source: headers.source.required("ce_source")?.to_owned(),
+            subject: headers.subject.get("ce_subject")?.map(str::to_owned),
+            tenant: headers.tenant.parsed("ce_tenant")?,
+            request_id: headers.request_id.parsed("ce_requestid")?,
+            job_id: headers.job_id.parsed("ce_jobid")?,
             lane,
-            expires_at: headers.parsed("ce_expiresat")?,
+            expires_at: headers.expires_at.parsed("ce_expiresat")?,
             force,
         },
     })
@@ -164,10 +159,7 @@ fn bare_json(message: &EventBusMessage) -> Vec<u8> {
     serde_json::to_vec(&object).expect("a JSON object can be written")
 }
 
-fn read_bare_json(
-    record: &OwnedMessage,
-    value: &[u8],
-) -> Result<EventBusMessage, DeserializeError> {
+fn read_bare_json(record: &Record, value: &[u8]) -> Result<EventBusMessage, DeserializeError> {
     #[derive(serde::Deserialize)]
     struct Bare {
         event_type: String,
@@ -182,7 +174,7 @@ fn read_bare_json(
         event_type: bare.event_type,
         topic: record.topic().to_owned(),
         payload: value.to_vec(),
-        trace_id: HeaderTexts::of(record)?.trace(),
+        trace_id: Known::of(record)?.trace(),
         key: key(record)?,
         timestamp: bare.timestamp.map_or_else(|| record_time(record), |it| it.instant()),
         attributes: Attributes {
@@ -195,7 +187,7 @@ fn read_bare_json(
     })
 }
 
-fn key(record: &OwnedMessage) -> Result<Option<String>, DeserializeError> {
+fn key(record: &Record) -> Result<Option<String>, DeserializeError> {
     let Some(key) = record.key() else { return Ok(None) };
     match std::str::from_utf8(key) {
         Ok(key) => Ok(Some(key.to_owned())),
@@ -203,57 +195,96 @@ fn key(record: &OwnedMessage) -> Result<Option<String>, DeserializeError> {
     }
 }
 
-fn record_time(record: &OwnedMessage) -> Timestamp {
-    let millis = record.timestamp().to_millis().unwrap_or_default();
-    Timestamp::from_millisecond(millis).unwrap_or_default()
+fn record_time(record: &Record) -> Timestamp {
+    Timestamp::from_millisecond(record.timestamp_ms().unwrap_or_default()).unwrap_or_default()
 }
 
 fn wrong(name: &'static str, problem: String) -> DeserializeError {
     DeserializeError::Header { name, problem }
 }
 
-/// The headers of a record, read as text where they are asked for.
-struct HeaderTexts<'a>(Vec<Header<'a, &'a [u8]>>);
+/// The headers of a record that mean something.
+#[derive(Default)]
+struct Known<'a> {
+    specversion: Text<'a>,
+    id: Text<'a>,
+    event_type: Text<'a>,
+    source: Text<'a>,
+    time: Text<'a>,
+    subject: Text<'a>,
+    tenant: Text<'a>,
+    request_id: Text<'a>,
+    job_id: Text<'a>,
+    lane: Text<'a>,
+    expires_at: Text<'a>,
+    force: Text<'a>,
+    content_type: Text<'a>,
+    trace: [Text<'a>; TraceContext::HEADERS.len()],
+}
 
-impl<'a> HeaderTexts<'a> {
-    fn of(record: &'a OwnedMessage) -> Result<Self, DeserializeError> {
-        all_headers(record).map(Self).ok_or(DeserializeError::HeaderName)
+/// A header's value, read as text where it is asked for.
+#[derive(Clone, Copy, Default)]
+struct Text<'a>(Option<&'a [u8]>);
+
+impl<'a> Known<'a> {
+    fn of(record: &'a Record) -> Result<Self, DeserializeError> {
+        let mut it = Self::default();
+        for (name, value) in record.raw_headers().ok_or(DeserializeError::HeaderName)? {
+            let text = match name {
+                b"ce_specversion" => &mut it.specversion,
+                b"ce_id" => &mut it.id,
+                b"ce_type" => &mut it.event_type,
+                b"ce_source" => &mut it.source,
+                b"ce_time" => &mut it.time,
+                b"ce_subject" => &mut it.subject,
+                b"ce_tenant" => &mut it.tenant,
+                b"ce_requestid" => &mut it.request_id,
+                b"ce_jobid" => &mut it.job_id,
+                b"ce_lane" => &mut it.lane,
+                b"ce_expiresat" => &mut it.expires_at,
+                b"ce_force" => &mut it.force,
+                b"content-type" => &mut it.content_type,
+                _ => match TraceContext::HEADERS.iter().position(|it| it.as_bytes() == name) {
+                    Some(at) => &mut it.trace[at],
+                    None => continue,
+                },
+            };
+            // Of several the first one counts.
+            text.0 = text.0.or(value);
+        }
+        Ok(it)
     }
 
-    fn get(&self, name: &'static str) -> Result<Option<&'a str>, DeserializeError> {
-        let Some(value) = self.0.iter().find(|it| it.key == name).and_then(|it| it.value) else {
-            return Ok(None);
-        };
+    /// A trace that cannot be read is no reason to refuse a record.
+    fn trace(&self) -> TraceContext {
+        let mut trace = TraceContext::default();
+        for (name, text) in TraceContext::HEADERS.into_iter().zip(self.trace) {
+            if let Ok(Some(text)) = text.get(name) {
+                trace.0.insert(name.to_owned(), text.to_owned());
+            }
+        }
+        trace
+    }
+}
+
+impl<'a> Text<'a> {
+    fn get(self, name: &'static str) -> Result<Option<&'a str>, DeserializeError> {
+        let Some(value) = self.0 else { return Ok(None) };
         std::str::from_utf8(value).map(Some).map_err(|_| wrong(name, "is not UTF-8".to_owned()))
     }
 
-    fn required(&self, name: &'static str) -> Result<&'a str, DeserializeError> {
+    fn required(self, name: &'static str) -> Result<&'a str, DeserializeError> {
         let value = self.get(name)?.filter(|it| !it.is_empty());
         value.ok_or_else(|| wrong(name, "is missing".to_owned()))
     }
 
-    fn parsed<T: std::str::FromStr>(
-        &self,
-        name: &'static str,
-    ) -> Result<Option<T>, DeserializeError>
+    fn parsed<T: std::str::FromStr>(self, name: &'static str) -> Result<Option<T>, DeserializeError>
     where
         T::Err: std::fmt::Display,
     {
         let parse = |it: &str| it.parse().map_err(|err: T::Err| wrong(name, err.to_string()));
         self.get(name)?.map(parse).transpose()
     }
-
-    /// A trace that cannot be read is no reason to refuse a record.
-    fn trace(&self) -> TraceContext {
-        let read = |name| Some((str::to_owned(name), self.get(name).ok()??.to_owned()));
-        TraceContext(TraceContext::HEADERS.into_iter().filter_map(read).collect())
-    }
-}
-
-/// The headers of a record; nothing where one has a name that is not UTF-8, at which the client library panics.
-pub(crate) fn all_headers(record: &OwnedMessage) -> Option<Vec<Header<'_, &[u8]>>> {
-    let read = || record.headers().map(|it| it.iter().collect()).unwrap_or_default();
-    catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
 /// Headers in the form that the client library takes.

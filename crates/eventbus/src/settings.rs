@@ -102,10 +102,15 @@ pub enum SaslMechanism {
 pub struct ConsumerSettings {
     /// Topics whose offsets are committed in the background.
     pub performant_topics: BTreeSet<String>,
-    /// Most records that are handled at a time.
+    /// Most calls of callbacks at a time.
     pub max_in_flight: usize,
     /// Most records of a partition that are taken from the broker and not yet done.
     pub partition_window: usize,
+    /// Most records of a partition that are begun before the first one that is not done is done: what a restart may
+    /// repeat.
+    pub dispatch_ahead_max: usize,
+    /// While live records are ready, this share of the starts is left to those of a sync, 0 to 1.
+    pub sync_share: f64,
     /// Most bytes of record values that are held, over all partitions.
     pub buffered_bytes_max: usize,
     /// A commit is due after so many records …
@@ -114,10 +119,18 @@ pub struct ConsumerSettings {
     pub commit_every_ms: u64,
     /// How many counted failures end a record.
     pub attempts_max: u32,
+    /// A counted failure so long after its first attempt ends a record too, in seconds.
+    pub record_limit_seconds: u64,
     /// A call of a callback that takes longer is given up, in seconds.
     pub handler_limit_seconds: u64,
     /// How long work in flight may take to end when a partition is taken away, in seconds.
     pub drain_limit_seconds: u64,
+    /// A partition whose first open record has been that for so many seconds is told to stand still.
+    pub stuck_after_seconds: u64,
+    /// So many dead letters with no record handled between them stop the consumer.
+    pub dead_letters_run_max: u32,
+    /// This share of dead letters among the last thousand records stops the consumer, 0 to 1.
+    pub dead_letters_share_max: f64,
     /// Settings of librdkafka that are passed through.
     pub properties: BTreeMap<String, String>,
 }

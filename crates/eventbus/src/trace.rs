@@ -26,6 +26,9 @@ impl TraceContext {
 
     /// Makes `span` a child of this trace.
     pub fn adopt(&self, span: &tracing::Span) {
+        if self.0.is_empty() || span.is_disabled() {
+            return;
+        }
         let mut headers = self.0.clone();
         let context: Context =
             global::get_text_map_propagator(|it| it.extract(&Carrier(&mut headers)));

@@ -30,6 +30,6 @@ pub fn unique(prefix: &str) -> String {
 
 /// A variable of the environment, where it is set and not empty.
 #[expect(clippy::disallowed_methods, reason = "the servers of a test are named by its caller")]
-pub(crate) fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|it| !it.is_empty())
 }

@@ -18,5 +18,5 @@ pub mod settled;
 pub mod simulator;
 pub mod topics;
 
-pub use environment::{kafka, mongo_uri, unique};
+pub use environment::{kafka, mongo_uri, unique, variable};
 pub use wait::eventually;

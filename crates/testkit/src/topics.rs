@@ -1,6 +1,6 @@
 //! The registry's topics on a broker, dead letters included.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rdkafka::{
@@ -10,7 +10,11 @@ use rdkafka::{
     error::RDKafkaErrorCode,
 };
 
-use crate::{servers, wait::within};
+use crate::{
+    records::Sender,
+    servers::{self, embedded::TOPIC_MAKER},
+    wait::within,
+};
 
 const RECORD_BYTES_MAX: u32 = 2 * 1024 * 1024;
 /// A dead letter is a record with its history in further headers.
@@ -89,10 +93,25 @@ pub async fn create(bootstrap: &str) -> Result<()> {
 /// # Errors
 /// When the broker refuses one or does not show it in time.
 pub async fn make(bootstrap: &str, wanted: Vec<Wanted>) -> Result<()> {
-    let missing = missing(bootstrap, &wanted).await?;
+    let shown = shown(bootstrap).await?;
+    let missing: Vec<_> = wanted.into_iter().filter(|it| !shown.contains(&it.name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
+    if shown.contains(TOPIC_MAKER) {
+        ask_embedded(bootstrap, &missing).await?;
+    } else {
+        ask(bootstrap, &missing).await?;
+    }
+    within(READY, || async {
+        let shown = self::shown(bootstrap).await.ok()?;
+        missing.iter().all(|it| shown.contains(&it.name)).then_some(())
+    })
+    .await
+    .context("the broker does not show the topics that it has made")
+}
+
+async fn ask(bootstrap: &str, missing: &[Wanted]) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = servers::client(bootstrap).create()?;
     let numbers: Vec<_> = missing
         .iter()
@@ -117,29 +136,30 @@ pub async fn make(bootstrap: &str, wanted: Vec<Wanted>) -> Result<()> {
             Err((name, error)) => bail!("create the topic {name}: {error}"),
         }
     }
-    within(READY, || async {
-        let missing = self::missing(bootstrap, &missing).await;
-        missing.is_ok_and(|it| it.is_empty()).then_some(())
-    })
-    .await
-    .context("the broker does not show the topics that it has made")
+    Ok(())
 }
 
-/// Those of `wanted` that the broker does not show with a leader for each partition.
-async fn missing(bootstrap: &str, wanted: &[Wanted]) -> Result<Vec<Wanted>> {
-    let (config, wanted) = (servers::client(bootstrap), wanted.to_vec());
-    let look = tokio::task::spawn_blocking(move || -> Result<Vec<Wanted>> {
+async fn ask_embedded(bootstrap: &str, missing: &[Wanted]) -> Result<()> {
+    let sender = Sender::new(bootstrap)?;
+    for it in missing {
+        let partitions = it.partitions.to_string();
+        sender.send_raw(TOPIC_MAKER, Some(&it.name), &[], partitions.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// The topics that the broker shows with a leader for each partition.
+async fn shown(bootstrap: &str) -> Result<BTreeSet<String>> {
+    let config = servers::client(bootstrap);
+    let look = tokio::task::spawn_blocking(move || -> Result<BTreeSet<String>> {
         let consumer: BaseConsumer = config.create()?;
         let metadata = consumer
             .fetch_metadata(None, Duration::from_secs(15))
             .context("ask the broker for its topics")?;
-        let shown = |name: &str| {
-            let topic = metadata.topics().iter().find(|it| it.name() == name);
-            topic.is_some_and(|it| {
-                !it.partitions().is_empty() && it.partitions().iter().all(|it| it.leader() >= 0)
-            })
-        };
-        Ok(wanted.into_iter().filter(|it| !shown(&it.name)).collect())
+        let complete = metadata.topics().iter().filter(|it| {
+            !it.partitions().is_empty() && it.partitions().iter().all(|it| it.leader() >= 0)
+        });
+        Ok(complete.map(|it| it.name().to_owned()).collect())
     });
     look.await.context("ask the broker")?
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, with the time of each stage.
 
+mod conformance;
 mod report;
 
 use std::{
@@ -27,7 +28,7 @@ pub struct Options {
     /// auto, apache, embedded, or host:port of a broker that runs already.
     #[arg(long, default_value = "auto")]
     pub broker: Broker,
-    /// Leave out the tests of the whole fleet and the documentation.
+    /// Leave out the tests of the whole fleet, the bus on the embedded broker and the documentation.
     #[arg(long)]
     pub quick: bool,
 }
@@ -80,7 +81,7 @@ async fn build(folder: &RunFolder) -> Result<Binaries> {
 /// What has been done so far, and whether it went well.
 struct Stages {
     folder: RunFolder,
-    done: Vec<(String, Duration, Result<(), String>)>,
+    done: Vec<(String, Duration, Result<String, String>)>,
 }
 
 impl Stages {
@@ -90,7 +91,7 @@ impl Stages {
 
     fn ended<T>(&mut self, name: &str, began: Instant, outcome: Result<T>) -> Option<T> {
         let (kept, outcome) = match outcome {
-            Ok(kept) => (Some(kept), Ok(())),
+            Ok(kept) => (Some(kept), Ok("ok".to_owned())),
             Err(error) => {
                 eprintln!("{name}: {error:#}");
                 (None, Err(format!("{error:#}").lines().next().unwrap_or_default().to_owned()))
@@ -127,7 +128,17 @@ impl Stages {
             which.extend(["--exclude", "xtask"]);
         }
         let name = format!("integration ({})", servers.broker);
+        let is_embedded = servers.broker == "embedded";
+        if is_embedded {
+            which.push("--");
+            which.extend(conformance::without_them());
+        }
         self.tests(&name, &which, &environment, report).await;
+        if is_embedded {
+            self.leave_out(report);
+        } else if !options.quick {
+            self.conformance(report).await;
+        }
         Ok(())
     }
 
@@ -159,7 +170,7 @@ impl Stages {
         let mut table = table();
         table.set_header(["stage", "seconds", "outcome"]);
         for (name, took, outcome) in &self.done {
-            let outcome = outcome.as_ref().map_or_else(String::as_str, |()| "ok");
+            let outcome = outcome.as_ref().map_or_else(String::as_str, String::as_str);
             table.add_row([name, &format!("{:.1}", took.as_secs_f64()), outcome]);
         }
         print(table);

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use testkit::{
-    fleet::{Fleet, FleetOptions},
+    fleet::{Fleet, FleetOptions, Service},
     records::Sender,
     servers::{Broker, RunFolder, Servers},
 };
@@ -51,6 +51,12 @@ pub struct Options {
     /// auto, apache, embedded, or host:port of a broker that runs already.
     #[arg(long, default_value = "auto")]
     pub broker: Broker,
+    /// How many milliseconds the simulated backend takes for each request at least.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub latency_ms: u64,
+    /// How many records each rsadaptor handles at a time; by default what its settings say.
+    #[arg(long, value_name = "N")]
+    pub in_flight: Option<usize>,
     /// Print the result as one JSON object, as the last line.
     #[arg(long)]
     pub json: bool,
@@ -95,10 +101,7 @@ async fn demonstrate(
     let say = |line: &str| progress.say(line);
     let servers = Servers::start(&options.broker, embedded, folder, &say).await?;
     progress.say(&format!("starting the fleet on {} ({})", servers.kafka, servers.broker));
-    let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb);
-    wanted.used_broker = servers.broker == "external";
-    wanted.revive = true;
-    let mut fleet = Fleet::start(wanted, folder.path()).await?;
+    let mut fleet = Fleet::start(fleet_options(options, &servers), folder.path()).await?;
 
     let fed = Instant::now();
     let revived = feed(&mut fleet, input, &progress).await?;
@@ -121,7 +124,9 @@ async fn demonstrate(
         "different": differences.as_ref().map(|it| it.different.len()),
         "regressions": regressions,
         "broker": servers.broker,
-        "seconds": (seconds * 10.0).round() / 10.0,
+        "seconds": one_decimal(seconds),
+        "devices_per_s": input.devices().map(|it| one_decimal(it as f64 / seconds)),
+        "latency_ms": options.latency_ms,
         "restarts": revived.len(),
     });
     if options.keep {
@@ -132,6 +137,23 @@ async fn demonstrate(
     }
     result["seconds_in_all"] = json!(started.elapsed().as_secs());
     Ok(report(options, &result, differences.as_ref()))
+}
+
+fn fleet_options(options: &Options, servers: &Servers) -> FleetOptions {
+    let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb);
+    wanted.used_broker = servers.broker == "external";
+    wanted.revive = true;
+    let latency = options.latency_ms.to_string();
+    wanted = wanted.set(Service::Simulator, "HSBE_SIM__LATENCY_MS", &latency);
+    if let Some(records) = options.in_flight {
+        let name = "RSADAPTOR__KAFKA__CONSUMER__MAX_IN_FLIGHT";
+        wanted = wanted.set(Service::RsAdaptor, name, &records.to_string());
+    }
+    wanted
+}
+
+fn one_decimal(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
 }
 
 /// Feeds the input and waits until all that follows from it is done.

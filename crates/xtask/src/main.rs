@@ -19,6 +19,7 @@ enum Command {
     Demo(xtask::demo::Options),
     Test(xtask::checks::Options),
     Servers(xtask::servers::Options),
+    Bench(xtask::bench::Options),
     Coverage(xtask::coverage::Options),
     Generate(xtask::generate::Options),
     /// Serves the embedded broker and writes its address into a file.
@@ -49,6 +50,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(options) => xtask::demo::run(&options).await,
         Command::Test(options) => xtask::checks::run(&options).await,
         Command::Servers(options) => xtask::servers::run(&options).await,
+        Command::Bench(options) => xtask::bench::run(&options).await,
         Command::Coverage(options) => xtask::coverage::run(&options),
         Command::Generate(options) => xtask::generate::run(&options),
         Command::Broker { address_file } => {

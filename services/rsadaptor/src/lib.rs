@@ -18,7 +18,7 @@ use std::future::ready;
 
 use anyhow::Context as _;
 use chassis::Chassis;
-use eventbus::{ClientType, EventBusFactory};
+use eventbus::{ClientType, Destination, EventBusFactory};
 use hs_admin::HsAdmin;
 
 use crate::{
@@ -37,8 +37,9 @@ pub const SERVICE: &str = "rsadaptor";
 /// Settings that cannot be used, or no store at the start.
 pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let admin = HsAdmin::connect(&settings.hs_admin)?;
-    let probe = chassis.health.detail("hs-be");
-    let backend = Backend::new(admin, settings.hs_admin.mode, settings.gate.limits(), probe);
+    let (mode, probe) = (settings.hs_admin.mode, chassis.health.detail("hs-be"));
+    let destination = Destination::new("hs-be", settings.destination);
+    let backend = Backend::new(admin, mode, settings.gate.limits(), destination, probe);
     let (kafka_probe, mongo_probe) =
         (chassis.health.readiness("kafka"), chassis.health.readiness("mongo"));
     let database = chassis::mongo::connect(&settings.mongo).await?;
@@ -51,6 +52,12 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let replies = factory.producer(ClientType::Default)?;
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app, &replies))?;
+    let resumer = consumer.resumer();
+    let what = "Goes on after too many dead letters.";
+    chassis.actions.register("resume", what, move || match resumer.resume() {
+        true => Ok("goes on".to_owned()),
+        false => Err("nothing had stopped".to_owned()),
+    });
 
     let stop = chassis.stop.clone();
     let every = settings.gate.status_interval_seconds.duration();

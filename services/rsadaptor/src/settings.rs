@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::mongo::MongoSettings;
+use eventbus::DestinationSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::GateLimits;
@@ -22,7 +23,9 @@ pub struct Settings {
     pub applied: AppliedSettings,
     /// How the backend is reached.
     pub hs_admin: hs_admin::Settings,
-    /// When it is asked what.
+    /// What it is spared.
+    pub destination: DestinationSettings,
+    /// What its answers mean.
     pub gate: GateSettings,
     /// What every service has.
     #[serde(flatten)]
@@ -37,12 +40,10 @@ pub struct AppliedSettings {
     pub tombstone_days: u32,
 }
 
-/// When the backend is asked what.
+/// What answers of the backend mean.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateSettings {
-    /// How often one record tries while nothing else is sent.
-    pub probe_interval_seconds: Seconds,
     /// How long a record waits for what it refers to.
     pub early_limit_seconds: Seconds,
     /// How often the backend's status may count against a record that is alone.
@@ -91,7 +92,6 @@ impl GateSettings {
     /// What the gate goes by.
     pub fn limits(&self) -> GateLimits {
         GateLimits {
-            probe_interval: self.probe_interval_seconds.duration(),
             early: self.early_limit_seconds.duration(),
             status_counts_every: self.status_counts_every_seconds.duration(),
         }
@@ -113,17 +113,18 @@ mod tests {
         let none: [(String, String); 0] = [];
         let settings: Settings =
             chassis::settings::load("rsadaptor", DEFAULTS, None, none).unwrap();
-        assert_eq!(settings.gate.limits().probe_interval, Duration::from_secs(5));
+        assert_eq!(settings.gate.limits().early, Duration::from_secs(30));
+        assert_eq!(settings.destination.concurrency_max, 64);
     }
 
     #[test]
     fn a_time_may_be_whole_or_fractional_and_must_be_sensible() {
         let load = |seconds: &str| {
-            let name = "RSADAPTOR__GATE__PROBE_INTERVAL_SECONDS".to_owned();
+            let name = "RSADAPTOR__GATE__EARLY_LIMIT_SECONDS".to_owned();
             let environment = [(name, seconds.to_owned())];
             let loaded: anyhow::Result<Settings> =
                 chassis::settings::load("rsadaptor", DEFAULTS, None, environment);
-            loaded.map(|it| it.gate.limits().probe_interval)
+            loaded.map(|it| it.gate.limits().early)
         };
         assert_eq!(load("1").unwrap(), Duration::from_secs(1));
         assert_eq!(load("0.25").unwrap(), Duration::from_millis(250));

@@ -48,6 +48,12 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let app = App { store, bus: bus.clone(), publishing: settings.publishing };
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app))?;
+    let resumer = consumer.resumer();
+    let what = "Goes on after too many dead letters.";
+    chassis.actions.register("resume", what, move || match resumer.resume() {
+        true => Ok("goes on".to_owned()),
+        false => Err("nothing had stopped".to_owned()),
+    });
 
     tokio::join!(
         kafka_probe.watch(&chassis.stop, || ready(consumer.works())),

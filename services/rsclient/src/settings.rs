@@ -38,6 +38,8 @@ pub struct Retention {
 pub struct Publishing {
     /// Most devices that are raised, read and published together.
     pub batch_devices: usize,
+    /// How long the configuration of an ISP, which publishes all of its devices, may take, in seconds.
+    pub configuration_limit_seconds: u64,
 }
 
 impl Retention {

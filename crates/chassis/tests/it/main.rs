@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something cannot be unwrapped")]
 
+mod actions;
 mod http;
 mod mongo;
 mod process;

@@ -12,14 +12,14 @@ fn tiny() -> Command {
     command
 }
 
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     files: tempfile::TempDir,
 }
 
 impl Running {
-    fn start(environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
         chassis::tls::install_provider();
         let files = tempfile::tempdir().unwrap();
         let file = files.path().join("addresses");
@@ -34,21 +34,21 @@ impl Running {
         Self { child, admin, files }
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let answer = reqwest::blocking::get(format!("http://{}{path}", self.admin)).unwrap();
         (answer.status().as_u16(), answer.text().unwrap())
     }
 
-    fn ready(self) -> Self {
+    pub(crate) fn ready(self) -> Self {
         eventually(|| (self.get("/readyz").0 == 200).then_some(()));
         self
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let status = eventually(|| self.child.try_wait().unwrap());
         let mut log = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();

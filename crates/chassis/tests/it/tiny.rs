@@ -1,6 +1,7 @@
 //! The smallest service: it is ready at once and ends when it is told to. Tests run it as a process.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chassis::{Chassis, ServiceSettings};
@@ -33,6 +34,14 @@ failure = ""
 fn main() -> ExitCode {
     chassis::main("tiny", DEFAULTS, async |settings: Settings, chassis: Chassis| {
         let work = chassis.health.readiness("work");
+        let paused = AtomicBool::new(true);
+        chassis.actions.register("resume", "goes on where the work stands still", move || {
+            match paused.swap(false, Ordering::Relaxed) {
+                true => Ok("goes on".to_owned()),
+                false => Err("nothing stands still".to_owned()),
+            }
+        });
+        chassis.actions.register("crash", "panics", || panic!("on purpose"));
         anyhow::ensure!(settings.failure.is_empty(), settings.failure);
         work.ok();
         chassis.stop.cancelled().await;

@@ -23,6 +23,7 @@ pub(crate) enum Rebalance {
 #[derive(Default)]
 pub(crate) struct Context {
     group: String,
+    client: String,
     rebalances: Mutex<Vec<Rebalance>>,
     connected: AtomicBool,
     leaving: AtomicBool,
@@ -30,8 +31,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(group: &str) -> Self {
-        Self { group: group.to_owned(), ..Self::default() }
+    pub(crate) fn new(group: &str, client: &str) -> Self {
+        Self { group: group.to_owned(), client: client.to_owned(), ..Self::default() }
     }
 
     pub(crate) fn take_rebalances(&self) -> Vec<Rebalance> {
@@ -101,6 +102,10 @@ impl ClientContext for Context {
         self.serve();
         let connected = statistics.brokers.values().any(|it| it.state == "UP");
         self.connected.store(connected, Ordering::Relaxed);
+        let received: i64 = statistics.brokers.values().map(|it| it.rxbytes as i64).sum();
+        metrics::gauge!("eventbus_received_bytes",
+            "group" => self.group.clone(), "client" => self.client.clone())
+        .set(received as f64);
         for topic in statistics.topics.values() {
             let ours = topic.partitions.values().filter(|it| it.fetch_state == "active");
             for partition in ours {

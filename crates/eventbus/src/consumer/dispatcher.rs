@@ -1,247 +1,404 @@
-//! The partitions that are ours and the records under way: what runs next, what waits, what is done.
+//! Which record runs next: a state machine that is fed records, asked for calls and told how they ended.
+//!
+//! It knows no broker, no runtime and no clock. Records of one key run one at a time and in order, those of
+//! different keys side by side; what is done out of order is committed when everything before it is done.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, VecDeque},
-    panic::AssertUnwindSafe,
-    sync::{Arc, mpsc},
+    collections::{BTreeMap, BinaryHeap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::FutureExt;
-use rdkafka::{
-    Message, Offset, TopicPartitionList, consumer::base_consumer::PartitionQueue,
-    message::OwnedMessage,
-};
-use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    context::Context,
-    handling::{Ended, Handling, PAUSE, Tried},
-    partition::{Key, Next, Partition},
-    worker::Waker,
+    assigned::{Assigned, Stuck},
+    call::{Aftermath, Call, CallId, Ended, Entry, Epoch, Place},
+    lines::{Lines, Waiter},
+    partition::{KeyId, KeyState, Keyed, Seq},
 };
-use crate::EventBusRegistry;
+use crate::{
+    Batch, Destination, Lane,
+    destination::{Admission, Pass},
+    registry::{Callback, Registered},
+};
 
 /// Nobody waits longer, whatever a callback asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Names one assignment of one partition; what belongs to an earlier one is dropped.
-pub(crate) type Epoch = u64;
-
-/// One partition for as long as it is ours.
-pub(crate) struct Assigned {
-    pub(crate) topic: String,
-    pub(crate) partition: i32,
-    pub(crate) queue: PartitionQueue<Context>,
-    records: Partition<Tried>,
-    running: HashMap<Key, AbortHandle>,
-    /// Of the values of the records that are not done.
-    bytes: usize,
-    /// Nothing is started any more: the partition is about to be taken away.
-    draining: bool,
-    /// The offset to commit, once a record is done.
-    position: Option<i64>,
-    uncommitted: bool,
+/// What bounds a dispatcher.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Most calls at a time.
+    pub(crate) in_flight_max: usize,
+    /// Most records of a partition that are started before the first one that is not done.
+    pub(crate) ahead_max: usize,
+    /// Most records of a partition that are held.
+    pub(crate) window_max: usize,
+    /// Most bytes that are held, over all partitions.
+    pub(crate) bytes_max: usize,
+    /// One of so many starts is a sync record's while live ones are ready too.
+    pub(crate) sync_every: u32,
 }
 
-impl Assigned {
-    pub(crate) fn new(topic: String, partition: i32, queue: PartitionQueue<Context>) -> Self {
-        Self {
-            topic,
-            partition,
-            queue,
-            records: Partition::new(),
-            running: HashMap::new(),
-            bytes: 0,
-            draining: false,
-            position: None,
-            uncommitted: false,
-        }
-    }
-
-    /// How many records a crash now would repeat.
-    pub(crate) fn window(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Bytes of the values of the records that are not done.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-struct Completion {
-    epoch: Epoch,
-    key: Key,
-    tried: Tried,
-    ended: Ended,
-}
-
-/// Runs records of different keys side by side and remembers what is done.
-pub(crate) struct Dispatcher {
-    handling: Arc<Handling>,
-    runtime: Handle,
-    waker: Waker,
-    max_in_flight: usize,
-    partitions: BTreeMap<Epoch, Assigned>,
+/// See the module.
+pub(crate) struct Dispatcher<R> {
+    limits: Limits,
+    partitions: BTreeMap<Epoch, Assigned<R>>,
     last_epoch: Epoch,
-    ready: VecDeque<(Epoch, Key)>,
-    /// Ready, but their topic has no callback at the moment.
-    parked: Vec<(Epoch, Key)>,
-    waiting: BinaryHeap<Reverse<(Instant, Epoch, Key)>>,
+    last_call: CallId,
+    registered: BTreeMap<String, (Arc<Registered>, usize)>,
+    lines: Lines,
+    waiting: BinaryHeap<Reverse<(Instant, Epoch, KeyId)>>,
+    /// Records that expire, with the number by which it is seen whether they still stand at the head.
+    expiring: BinaryHeap<Reverse<(Instant, Epoch, KeyId, Seq)>>,
     in_flight: usize,
-    in_flight_gauge: metrics::Gauge,
     done_since_commit: u64,
-    completed: mpsc::Receiver<Completion>,
-    complete: mpsc::Sender<Completion>,
 }
 
-impl Dispatcher {
-    pub(crate) fn new(
-        handling: Arc<Handling>,
-        runtime: Handle,
-        waker: Waker,
-        tag: &str,
-        max_in_flight: usize,
-    ) -> Self {
-        let (complete, completed) = mpsc::channel();
+impl<R: Keyed> Dispatcher<R> {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            handling,
-            runtime,
-            waker,
-            max_in_flight,
+            limits,
             partitions: BTreeMap::new(),
             last_epoch: 0,
-            ready: VecDeque::new(),
-            parked: Vec::new(),
+            last_call: 0,
+            registered: BTreeMap::new(),
+            lines: Lines::new(limits.sync_every),
             waiting: BinaryHeap::new(),
+            expiring: BinaryHeap::new(),
             in_flight: 0,
-            in_flight_gauge: metrics::gauge!("eventbus_in_flight", "client" => tag.to_owned()),
             done_since_commit: 0,
-            completed,
-            complete,
         }
+    }
+
+    /// From now on these callbacks handle their topics' records, and no others. Answers the destinations that are
+    /// new.
+    pub(crate) fn register(
+        &mut self,
+        all: impl IntoIterator<Item = Arc<Registered>>,
+    ) -> Vec<Destination> {
+        let lines = &mut self.lines;
+        let known = lines.count();
+        let placed = all.into_iter().map(|it| {
+            let line = lines.of(it.registry.destination.as_ref());
+            (it.registry.topic.clone(), (it, line))
+        });
+        self.registered = placed.collect();
+        for (epoch, assigned) in &mut self.partitions {
+            assigned.registered = self.registered.get(&*assigned.topic).cloned();
+            let Some((_, line)) = assigned.registered else { continue };
+            for key in std::mem::take(&mut assigned.parked) {
+                let lane = assigned.records.ready(key).map_or(Lane::Live, |(_, it)| it.lane);
+                self.lines.get(line).lane(lane).push_back((*epoch, key));
+            }
+        }
+        self.lines.destinations().skip(known).flatten().cloned().collect()
     }
 
     /// A partition is ours from now on.
-    pub(crate) fn add(&mut self, assigned: Assigned) {
+    pub(crate) fn add(&mut self, topic: Arc<str>, partition: i32, now: Instant) -> Epoch {
         self.last_epoch += 1;
+        let mut assigned = Assigned::new(topic, partition, now);
+        assigned.registered = self.registered.get(&*assigned.topic).cloned();
         self.partitions.insert(self.last_epoch, assigned);
+        self.last_epoch
     }
 
-    pub(crate) fn partitions(&self) -> impl Iterator<Item = (Epoch, &Assigned)> {
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = (Epoch, &Assigned<R>)> {
         self.partitions.iter().map(|(epoch, it)| (*epoch, it))
     }
 
-    pub(crate) fn find(&self, topic: &str, partition: i32) -> Option<Epoch> {
-        self.partitions()
-            .find(|(_, it)| it.topic == topic && it.partition == partition)
-            .map(|(epoch, _)| epoch)
+    /// Who handles the records of a partition.
+    pub(crate) fn registered(&self, epoch: Epoch) -> Option<Arc<Registered>> {
+        let (registered, _) = self.partitions.get(&epoch)?.registered.as_ref()?;
+        Some(Arc::clone(registered))
     }
 
-    pub(crate) fn get(&self, epoch: Epoch) -> Option<&Assigned> {
-        self.partitions.get(&epoch)
-    }
-
-    /// How many partitions are ours.
-    pub(crate) fn len(&self) -> usize {
-        self.partitions.len()
+    /// How many more records of a partition may be taken.
+    pub(crate) fn room(&mut self, epoch: Epoch) -> usize {
+        // A share each, so that a partition whose records wait does not hold up the others.
+        let share = (self.limits.bytes_max / self.partitions.len().max(1)).max(1);
+        let Some(assigned) = self.partitions.get_mut(&epoch).filter(|it| !it.draining) else {
+            return 0;
+        };
+        let room = match assigned.bytes < share {
+            true => self.limits.window_max.saturating_sub(assigned.records.len()),
+            false => 0,
+        };
+        assigned.full = room == 0;
+        room
     }
 
     /// Takes in the broker's next record of a partition.
-    pub(crate) fn take(&mut self, epoch: Epoch, record: OwnedMessage) {
+    pub(crate) fn take(&mut self, epoch: Epoch, offset: i64, entry: Entry<R>, now: Instant) {
         let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
-        let (offset, key) = (record.offset(), record.key().map(<[u8]>::to_vec));
-        assigned.bytes += size(&record);
-        if assigned.records.push(offset, key.clone(), Tried::new(record)) == Next::Ready {
-            self.ready.push_back((epoch, key));
+        let (bytes, expires_at) = (entry.bytes, entry.expires_at);
+        let was_empty = assigned.records.len() == 0;
+        let (key, is_ready) = assigned.records.push(offset, entry);
+        assigned.bytes += bytes;
+        if was_empty {
+            assigned.front_moved(now);
+        }
+        if let Some(at) = expires_at {
+            let seq = assigned.records.last();
+            self.expiring.push(Reverse((at, epoch, key, seq)));
+        }
+        if is_ready {
+            self.line_up(epoch, key, now);
         }
     }
 
-    /// Wakes the keys that have waited long enough. Answers how long the next one has to wait.
-    pub(crate) fn wake_due(&mut self, now: Instant) -> Option<Duration> {
-        while let Some(Reverse((due, _, _))) = self.waiting.peek() {
-            if *due > now {
-                return Some(*due - now);
+    /// Puts a ready key in line.
+    fn line_up(&mut self, epoch: Epoch, key: KeyId, now: Instant) {
+        let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
+        let Some((_, next)) = assigned.records.ready(key) else { return };
+        let Some((_, line)) = assigned.registered else {
+            assigned.parked.push(key);
+            return;
+        };
+        let line = self.lines.get(line);
+        match next.has_expired(now) && line.destination.is_some() {
+            true => line.expired.push_back((epoch, key)),
+            false => line.lane(next.lane).push_back((epoch, key)),
+        }
+    }
+
+    /// Lines up the keys that have waited long enough, and the records that have expired.
+    pub(crate) fn wake_due(&mut self, now: Instant) {
+        while let Some(Reverse((due, epoch, key))) = self.waiting.peek().copied() {
+            if due > now {
+                break;
             }
-            let Some(Reverse((_, epoch, key))) = self.waiting.pop() else { break };
+            self.waiting.pop();
             let assigned = self.partitions.get_mut(&epoch);
-            if assigned.is_some_and(|it| it.records.wake(&key) == Next::Ready) {
-                self.ready.push_back((epoch, key));
+            if assigned.is_some_and(|it| it.records.wake(key, KeyState::Waiting)) {
+                self.line_up(epoch, key, now);
+            }
+        }
+        while let Some(Reverse((due, epoch, key, seq))) = self.expiring.peek().copied() {
+            if due > now {
+                break;
+            }
+            self.expiring.pop();
+            let assigned = self.partitions.get(&epoch);
+            let next = assigned.and_then(|it| it.records.ready(key));
+            // It stands in its lane as well; whoever is taken out second is not ready any more.
+            if next.is_some_and(|(it, _)| it == seq) {
+                self.line_up(epoch, key, now);
+            }
+        }
+    }
+
+    /// When [`Self::wake_due`] or [`Self::next`] may have something that they do not have now.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        let waiting = self.waiting.peek().map(|Reverse((due, ..))| *due);
+        let expiring = self.expiring.peek().map(|Reverse((due, ..))| *due);
+        [waiting, expiring, self.lines.not_before()].into_iter().flatten().min()
+    }
+
+    /// Whether [`Self::next`] is worth a try.
+    pub(crate) fn has_work(&self) -> bool {
+        self.in_flight < self.limits.in_flight_max && !self.lines.is_empty()
+    }
+
+    /// The next call, where one may start.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Call<R>> {
+        if !self.has_work() {
+            return None;
+        }
+        self.lines.forget_refusals();
+        for (line, lane) in self.lines.order() {
+            if let Some(call) = self.next_of(line, lane, now) {
+                self.in_flight += 1;
+                return Some(call);
             }
         }
         None
     }
 
-    /// Topics were registered or unregistered: what had no callback may have one now.
-    pub(crate) fn unpark(&mut self) {
-        self.ready.extend(self.parked.drain(..));
-    }
-
-    /// Starts what is ready, as far as the limit goes.
-    pub(crate) fn dispatch(&mut self, registries: &BTreeMap<String, EventBusRegistry>) {
-        while self.in_flight < self.max_in_flight {
-            let Some((epoch, key)) = self.ready.pop_front() else { break };
-            let Some(assigned) = self.partitions.get_mut(&epoch).filter(|it| !it.draining) else {
-                continue;
-            };
-            let Some(registry) = registries.get(&assigned.topic) else {
-                self.parked.push((epoch, key));
-                continue;
-            };
-            let Some(mut tried) = assigned.records.start(&key) else { continue };
-            let (handling, callback) = (Arc::clone(&self.handling), Arc::clone(&registry.callback));
-            let (complete, waker) = (self.complete.clone(), self.waker.clone());
-            let running = key.clone();
-            let task = self.runtime.spawn(async move {
-                let attempt = AssertUnwindSafe(handling.attempt(&mut tried, &callback));
-                // Whatever panics, the completion is sent: its key would stand still for ever.
-                let ended = attempt.catch_unwind().await.unwrap_or(Ended::Retry { after: PAUSE });
-                // A worker that is gone does not miss the completion: the record is delivered again.
-                let _ = complete.send(Completion { epoch, key, tried, ended });
-                waker.wake();
-            });
-            assigned.running.insert(running, task.abort_handle());
-            self.in_flight += 1;
+    fn next_of(&mut self, line: usize, lane: Lane, now: Instant) -> Option<Call<R>> {
+        let expired = |it: &Entry<R>| it.has_expired(now);
+        if let Some(waiter) = self.first_of(|lines| &mut lines.get(line).expired, expired) {
+            self.lines.get(line).expired.pop_front();
+            return Some(self.begin(waiter, None, expired));
         }
-        self.in_flight_gauge.set(self.in_flight as f64);
-    }
-
-    /// Takes in what has ended. Answers whether anything has.
-    pub(crate) fn settle(&mut self) -> bool {
-        let mut any = false;
-        while let Ok(completion) = self.completed.try_recv() {
-            any = true;
-            self.complete(completion);
+        let waiter = self.first_of(|lines| lines.get(line).lane(lane), |_| true)?;
+        let it = self.lines.get(line);
+        let pass = match it.destination.as_ref().map(|it| it.admit(now)) {
+            None => None,
+            Some(Admission::Go(pass)) => Some(pass),
+            Some(Admission::NotBefore(at)) => {
+                it.not_before = Some(at);
+                return None;
+            }
+            Some(Admission::NotNow) => return None,
+        };
+        it.lane(lane).pop_front();
+        self.lines.started(lane);
+        let mut call = self.begin(waiter, pass, |_| true);
+        if let Callback::Many(Batch::OfKeys(most), _) = call.registered.registry.callback
+            && !call.entries[0].alone
+        {
+            self.join(&mut call, line, lane, most);
         }
-        any
+        Some(call)
     }
 
-    fn complete(&mut self, completion: Completion) {
-        let Completion { epoch, key, tried, ended } = completion;
-        let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
-        assigned.running.remove(&key);
+    /// The first in line who can start with a record that is `meant`; those before it are taken out of the line.
+    fn first_of(
+        &mut self,
+        queue: impl Fn(&mut Lines) -> &mut VecDeque<Waiter>,
+        meant: impl Fn(&Entry<R>) -> bool,
+    ) -> Option<Waiter> {
+        loop {
+            let (epoch, key) = *queue(&mut self.lines).front()?;
+            if let Some(assigned) = self.partitions.get_mut(&epoch).filter(|it| !it.draining)
+                && assigned.records.ready(key).is_some_and(|(_, it)| meant(it))
+            {
+                if assigned.registered.is_none() {
+                    assigned.parked.push(key);
+                } else if assigned.records.may_start(key, self.limits.ahead_max) {
+                    return Some((epoch, key));
+                } else {
+                    assigned.records.hold(key);
+                    assigned.held.push_back(key);
+                }
+            }
+            queue(&mut self.lines).pop_front();
+        }
+    }
+
+    /// Begins a call with a ready key; records behind its first one go with it if they are `meant`.
+    fn begin(
+        &mut self,
+        (epoch, key): Waiter,
+        pass: Option<Pass>,
+        meant: impl Fn(&Entry<R>) -> bool,
+    ) -> Call<R> {
+        let assigned = self.partitions.get_mut(&epoch).expect("it was looked at just now");
+        let (registered, _) = assigned.registered.as_ref().expect("it was looked at just now");
+        let goes_alone = assigned.records.ready(key).is_some_and(|(_, it)| it.alone);
+        let most = match registered.registry.callback {
+            _ if goes_alone => 1,
+            Callback::One(_) | Callback::Many(Batch::OfKeys(_), _) => 1,
+            Callback::Many(Batch::OfOneKey(most), _) => most.max(1),
+        };
+        self.last_call += 1;
+        let mut call = Call {
+            id: self.last_call,
+            registered: Arc::clone(registered),
+            places: Vec::with_capacity(1),
+            entries: Vec::with_capacity(1),
+            pass,
+        };
+        let room = self.limits.ahead_max.saturating_sub(assigned.records.ahead()).max(1);
+        start(assigned, (epoch, key), most.min(room), meant, &mut call);
+        call
+    }
+
+    /// Adds further keys of the same topic to a call.
+    fn join(&mut self, call: &mut Call<R>, line: usize, lane: Lane, most: usize) {
+        while call.places.len() < most {
+            let next = self.first_of(|lines| lines.get(line).lane(lane), |_| true);
+            let Some(waiter) = next else { break };
+            let assigned = self.partitions.get_mut(&waiter.0).expect("it was looked at just now");
+            let same = assigned.registered.as_ref();
+            let goes_alone = assigned.records.ready(waiter.1).is_some_and(|(_, it)| it.alone);
+            if goes_alone || !same.is_some_and(|(it, _)| Arc::ptr_eq(it, &call.registered)) {
+                break;
+            }
+            self.lines.get(line).lane(lane).pop_front();
+            start(assigned, waiter, 1, |_| true, call);
+        }
+    }
+
+    /// A call takes its time. Answers by what it is broken off.
+    pub(crate) fn slow(&mut self, call: CallId, places: &[Place]) -> CancellationToken {
+        let token = CancellationToken::new();
+        let mut is_ours = false;
+        for place in places {
+            if let Some(assigned) = self.partitions.get_mut(&place.epoch) {
+                assigned.slow.insert(call, token.clone());
+                is_ours = true;
+            }
+        }
+        if !is_ours {
+            token.cancel();
+        }
+        token
+    }
+
+    /// A call has ended, each of its records in its way. What belongs to an assignment that is over is dropped.
+    pub(crate) fn complete(&mut self, call: Call<R>, ended: &[Ended], now: Instant) -> Aftermath {
         self.in_flight -= 1;
-        match ended {
-            Ended::Done => {
-                assigned.bytes -= size(&tried.record);
-                self.done_since_commit += 1;
-                let next = assigned.records.finish(&key, tried.record.offset());
-                if let Some(position) = assigned.records.advance() {
-                    assigned.position = Some(position);
-                    assigned.uncommitted = true;
+        let Call { id, places, entries, pass, .. } = call;
+        // Before anything is lined up: it may be what the next one needs.
+        drop(pass);
+        let mut aftermath = Aftermath::default();
+        // From the last to the first, so that what is not done stands in its old order again.
+        let mut all = places.into_iter().zip(entries).zip(ended.iter().copied()).rev().peekable();
+        let mut state = KeyState::Ready;
+        while let Some(((place, entry), ended)) = all.next() {
+            let is_last_of_key = all
+                .peek()
+                .is_none_or(|((it, _), _)| (it.epoch, it.key) != (place.epoch, place.key));
+            let Some(assigned) = self.partitions.get_mut(&place.epoch) else { continue };
+            assigned.slow.remove(&id);
+            assigned.running -= 1;
+            match ended {
+                Ended::Done => {
+                    assigned.bytes -= entry.bytes;
+                    assigned.records.finish(place.seq);
+                    self.done_since_commit += 1;
                 }
-                if next == Next::Ready {
-                    self.ready.push_back((epoch, key));
+                Ended::Untouched => assigned.records.give_back(place.key, place.seq, entry),
+                Ended::Retry { after } => {
+                    assigned.records.give_back(place.key, place.seq, entry);
+                    let due = now + after.min(LONGEST_WAIT);
+                    self.waiting.push(Reverse((due, place.epoch, place.key)));
+                    aftermath.due = Some(aftermath.due.map_or(due, |it| it.min(due)));
+                    state = KeyState::Waiting;
                 }
             }
-            Ended::Retry { after } => {
-                assigned.records.postpone(&key, tried);
-                let due = Instant::now() + after.min(LONGEST_WAIT);
-                self.waiting.push(Reverse((due, epoch, key)));
+            if is_last_of_key {
+                let has_next = assigned.records.release(place.key, state);
+                self.settle(place.epoch, now, &mut aftermath);
+                if has_next && state == KeyState::Ready {
+                    self.line_up(place.epoch, place.key, now);
+                }
+                state = KeyState::Ready;
             }
         }
+        aftermath
+    }
+
+    fn settle(&mut self, epoch: Epoch, now: Instant, aftermath: &mut Aftermath) {
+        let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
+        aftermath.drained |= assigned.draining && assigned.running == 0;
+        let Some(position) = assigned.records.advance() else { return };
+        assigned.position = Some(position);
+        assigned.uncommitted = true;
+        assigned.front_moved(now);
+        let share = self.limits.bytes_max / self.partitions.len().max(1);
+        let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
+        let half_empty =
+            assigned.records.len() <= self.limits.window_max / 2 && assigned.bytes <= share / 2;
+        if assigned.full && half_empty {
+            assigned.full = false;
+            aftermath.room = true;
+        }
+        let room = self.limits.ahead_max.saturating_sub(assigned.records.ahead());
+        let mut free: Vec<KeyId> = Vec::new();
+        let front =
+            assigned.records.front().filter(|it| it.state == KeyState::Held).map(|it| it.id);
+        free.extend(front);
+        free.extend(assigned.held.drain(..room.min(assigned.held.len())));
+        free.retain(|it| assigned.records.wake(*it, KeyState::Held));
+        free.into_iter().for_each(|key| self.line_up(epoch, key, now));
     }
 
     /// Starts no record of these partitions any more.
@@ -255,24 +412,37 @@ impl Dispatcher {
 
     /// Whether no record of these partitions is running.
     pub(crate) fn is_idle(&self, epochs: &[Epoch]) -> bool {
-        epochs.iter().filter_map(|it| self.partitions.get(it)).all(|it| it.running.is_empty())
+        epochs.iter().filter_map(|it| self.partitions.get(it)).all(|it| it.running == 0)
     }
 
     /// Forgets a partition. What still runs is broken off; its records are delivered again. Answers how much that was.
     pub(crate) fn remove(&mut self, epoch: Epoch) -> usize {
         let Some(assigned) = self.partitions.remove(&epoch) else { return 0 };
-        assigned.running.values().for_each(AbortHandle::abort);
-        self.in_flight -= assigned.running.len();
-        assigned.running.len()
+        assigned.slow.values().for_each(CancellationToken::cancel);
+        assigned.running
+    }
+
+    /// The partitions that have stood still for longer than `limit`.
+    pub(crate) fn stuck(&mut self, now: Instant, limit: Duration) -> Vec<Stuck> {
+        self.partitions.values_mut().filter_map(|it| it.stuck(now, limit)).collect()
+    }
+
+    /// How many calls are under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How many keys are ready and wait for their turn.
+    pub(crate) fn lined_up(&self) -> usize {
+        self.lines.len()
     }
 
     pub(crate) fn done_since_commit(&self) -> u64 {
         self.done_since_commit
     }
-
     /// The offsets that are not committed yet; `idle_only` leaves out partitions that have more to do.
     pub(crate) fn uncommitted(&self, idle_only: bool) -> TopicPartitionList {
-        let wanted = |it: &&Assigned| it.uncommitted && (!idle_only || it.records.len() == 0);
+        let wanted = |it: &&Assigned<R>| it.uncommitted && (!idle_only || it.records.len() == 0);
         positions(self.partitions.values().filter(wanted))
     }
 
@@ -281,9 +451,13 @@ impl Dispatcher {
         positions(epochs.iter().filter_map(|it| self.partitions.get(it)))
     }
 
+    /// These offsets are about to be committed.
+    pub(crate) fn begin_commit(&mut self) {
+        self.done_since_commit = 0;
+    }
+
     /// These offsets are committed.
     pub(crate) fn mark_committed(&mut self, offsets: &TopicPartitionList) {
-        self.done_since_commit = 0;
         for assigned in self.partitions.values_mut() {
             let committed = offsets.find_partition(&assigned.topic, assigned.partition);
             if committed.is_some_and(|it| it.offset().to_raw() == assigned.position) {
@@ -293,11 +467,25 @@ impl Dispatcher {
     }
 }
 
-fn size(record: &OwnedMessage) -> usize {
-    record.payload().map_or(0, <[u8]>::len)
+fn start<R: Keyed>(
+    assigned: &mut Assigned<R>,
+    (epoch, key): Waiter,
+    most: usize,
+    meant: impl Fn(&Entry<R>) -> bool,
+    call: &mut Call<R>,
+) {
+    let before = call.places.len();
+    let may_join = |it: &Entry<R>| !it.alone && meant(it);
+    assigned.records.start(key, most, may_join, |seq, entry| {
+        call.places.push(Place { epoch, key, seq });
+        call.entries.push(entry);
+    });
+    assigned.running += call.places.len() - before;
 }
 
-fn positions<'a>(partitions: impl Iterator<Item = &'a Assigned>) -> TopicPartitionList {
+fn positions<'a, R: Keyed + 'a>(
+    partitions: impl Iterator<Item = &'a Assigned<R>>,
+) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for it in partitions {
         let Some(position) = it.position else { continue };
@@ -306,3 +494,7 @@ fn positions<'a>(partitions: impl Iterator<Item = &'a Assigned>) -> TopicPartiti
     }
     list
 }
+
+#[cfg(test)]
+#[path = "dispatcher_tests.rs"]
+mod tests;

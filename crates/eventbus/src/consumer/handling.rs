@@ -1,62 +1,83 @@
-//! One attempt at one record: decode it, hand it to its callback, set it aside where it cannot be handled.
+//! One attempt at the records of a call: decode them, hand them to their callback, set aside what cannot be handled.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-
-use events::Topic;
-use futures_util::FutureExt;
-use rdkafka::{Message, message::OwnedMessage};
-use tokio::time::Instant;
-use tracing::Instrument;
-
-use crate::{
-    Delivery, EventBusMessage, EventBusProducer, Outcome, Serializer, backoff,
-    dead_letters::{Cause, History, set_aside},
-    registry::Callback,
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::Duration,
 };
 
-/// How long a key waits whose handling panicked or took too long.
-pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
+
+use super::{
+    call::{Ended, Entry},
+    guard::Guard,
+    meters::Meter,
+    partition::Keyed,
+};
+use crate::{
+    Batch, Delivery, EventBusMessage, EventBusProducer, Outcome, Record, Serializer, backoff,
+    dead_letters::{Cause, History, set_aside},
+    registry::{Callback, Called, Registered},
+};
+
+/// How long a key waits whose handling panicked, took too long or answered nothing.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What every attempt of a consumer needs.
 pub(crate) struct Handling {
     pub(crate) group: String,
     pub(crate) serializer: Serializer,
     pub(crate) dead_letters: EventBusProducer,
+    pub(crate) guard: Mutex<Guard>,
     pub(crate) attempts_max: u32,
+    /// A record whose failures count is tried no longer than this.
+    pub(crate) record_limit: Duration,
+    /// A call takes no longer than this.
     pub(crate) limit: Duration,
 }
 
 /// A record with what happened to it so far.
-#[derive(Clone)]
 pub(crate) struct Tried {
-    pub(crate) record: Arc<OwnedMessage>,
-    pub(crate) attempts: u32,
-    pub(crate) counted: u32,
-    pub(crate) first_attempt_at: Option<Instant>,
-    pub(crate) previous_failure_at: Option<Instant>,
-    /// It is to be set aside, and that has failed so many times.
+    pub(crate) record: Record,
+    attempts: u32,
+    counted: u32,
+    first_attempt_at: Option<Instant>,
+    previous_failure_at: Option<Instant>,
     refused: Option<Refused>,
 }
 
+/// A record that is to be set aside.
 #[derive(Clone)]
 struct Refused {
     cause: Cause,
     error: String,
+    /// How often that has failed.
     attempts: u32,
 }
 
-/// How an attempt ended.
-pub(crate) enum Ended {
-    /// The record's offset may be stored.
-    Done,
-    /// The record waits.
-    Retry { after: Duration },
+/// How an attempt ends.
+enum Over {
+    Ended(Ended),
+    /// The record goes to the dead letters.
+    Refused(Refused),
+}
+
+/// What is remembered of a message while its callback has it.
+struct About {
+    meter: Arc<Meter>,
+    span: tracing::Span,
+    began: Instant,
+    wants_reply: bool,
 }
 
 impl Tried {
-    pub(crate) fn new(record: OwnedMessage) -> Self {
+    pub(crate) fn new(record: Record) -> Self {
         Self {
-            record: Arc::new(record),
+            record,
             attempts: 0,
             counted: 0,
             first_attempt_at: None,
@@ -66,29 +87,127 @@ impl Tried {
     }
 }
 
+impl Keyed for Box<Tried> {
+    fn key(&self) -> Option<&[u8]> {
+        self.record.key()
+    }
+}
+
 impl Handling {
-    /// Makes one attempt and notes it in `tried`.
-    pub(crate) async fn attempt(&self, tried: &mut Tried, callback: &Callback) -> Ended {
+    /// Makes one attempt and notes it in its records. Answers how it ended for each of them.
+    pub(crate) async fn attempt(
+        &self,
+        registered: &Registered,
+        entries: &mut [Entry<Box<Tried>>],
+    ) -> Vec<Ended> {
+        match &registered.registry.callback {
+            Callback::One(callback) => {
+                let [entry] = entries else { unreachable!("a call of one has one record") };
+                vec![self.one(registered, &mut entry.record, &**callback).await]
+            }
+            Callback::Many(batch, callback) => {
+                let is_of_one_key = matches!(batch, Batch::OfOneKey(_));
+                self.many(registered, entries, &**callback, is_of_one_key).await
+            }
+        }
+    }
+
+    async fn one(
+        &self,
+        registered: &Registered,
+        tried: &mut Tried,
+        callback: &(dyn Fn(Delivery) -> Called<Outcome> + Send + Sync),
+    ) -> Ended {
+        let (delivery, about) = match self.open(registered, tried) {
+            Ok(opened) => opened,
+            Err(over) => return self.end(tried, over).await,
+        };
+        let called = self.call(registered, &about.span, || callback(delivery)).await;
+        about.meter.seconds.record(about.began.elapsed().as_secs_f64());
+        let over = self.close(tried, &about, called.unwrap_or_else(|it| failed(it, true)));
+        self.end(tried, over).await
+    }
+
+    async fn many(
+        &self,
+        registered: &Registered,
+        entries: &mut [Entry<Box<Tried>>],
+        callback: &(dyn Fn(Vec<Delivery>) -> Called<Vec<Outcome>> + Send + Sync),
+        is_of_one_key: bool,
+    ) -> Vec<Ended> {
+        let mut ended = vec![Ended::Untouched; entries.len()];
+        let (mut deliveries, mut all) = (Vec::new(), Vec::new());
+        for (at, entry) in entries.iter_mut().enumerate() {
+            match self.open(registered, &mut entry.record) {
+                Ok((delivery, about)) => {
+                    deliveries.push(delivery);
+                    all.push((at, about));
+                }
+                Err(over) => ended[at] = self.end(&mut entry.record, over).await,
+            }
+            // What is to be called is still open; what is over must be done, or nothing behind it may pass.
+            let is_open = all.last().is_some_and(|(it, _)| *it == at);
+            if is_of_one_key && !is_open && ended[at] != Ended::Done {
+                break;
+            }
+        }
+        let Some((_, first)) = all.first() else { return ended };
+        let span = tracing::info_span!("records", topic = registered.registry.topic);
+        // The spans of the records stand beside the call, not around it.
+        let began = first.began;
+        let called = self.call(registered, &span, || callback(deliveries)).await;
+        let seconds = began.elapsed().as_secs_f64();
+        // Where all of them have failed together, each goes by itself from now on: only that one counts.
+        let is_one = all.len() == 1;
+        let (outcomes, failure) = match called {
+            Ok(outcomes) => (outcomes, "the callback answered nothing for the record".to_owned()),
+            Err(failure) => (Vec::new(), failure),
+        };
+        let mut outcomes = outcomes.into_iter();
+        for (at, about) in all {
+            about.meter.seconds.record(seconds);
+            let outcome = outcomes.next().unwrap_or_else(|| {
+                entries[at].alone = true;
+                failed(failure.clone(), is_one)
+            });
+            let tried = &mut entries[at].record;
+            let over = self.close(tried, &about, outcome);
+            ended[at] = self.end(tried, over).await;
+            if is_of_one_key && ended[at] != Ended::Done {
+                break;
+            }
+        }
+        ended
+    }
+
+    /// Begins an attempt at a record: there is something to call its callback with, or the attempt is over.
+    fn open(&self, registered: &Registered, tried: &mut Tried) -> Result<(Delivery, About), Over> {
         if let Some(refused) = tried.refused.take() {
-            return self.set_aside(tried, refused).await;
+            return Err(Over::Refused(refused));
         }
         tried.attempts += 1;
-        let first_attempt_at = *tried.first_attempt_at.get_or_insert_with(Instant::now);
-        let record = Arc::clone(&tried.record);
-        let message = match self.serializer.deserialize(&record) {
+        let began = Instant::now();
+        let first_attempt_at = *tried.first_attempt_at.get_or_insert(began);
+        let message = match self.serializer.deserialize(&tried.record) {
             Ok(message) => message,
-            Err(err) => return self.refuse(tried, Cause::Undecodable, err.to_string()).await,
+            Err(err) => {
+                return Err(self.refuse(tried, Cause::Undecodable, err.to_string()));
+            }
         };
-        let span = tracing::info_span!(
-            "record",
-            topic = record.topic(),
-            partition = record.partition(),
-            offset = record.offset(),
-            key = message.key,
-            event_type = message.event_type,
-            attempt = tried.attempts
-        );
+        let meter = registered.meters.of(&message.event_type);
+        if let Some(topic) = registered.topic {
+            let Some(event) = topic.event(&message.event_type) else {
+                let error = format!("`{}` has no event `{}`", topic.name, message.event_type);
+                return Err(self.refuse(tried, Cause::UnknownEventType, error));
+            };
+            if !event.consumers.contains(&self.group.as_str()) {
+                meter.count("not_for_us");
+                return Err(Over::Ended(Ended::Done));
+            }
+        }
+        let span = span(&tried.record, &message, tried.attempts);
         message.trace_id.adopt(&span);
+        let wants_reply = message.attributes.request_id.is_some();
         let delivery = Delivery {
             attempt: tried.attempts,
             counted: tried.counted,
@@ -97,72 +216,105 @@ impl Handling {
             previous_failure_at: tried.previous_failure_at,
             message,
         };
-        self.deliver(tried, delivery, callback).instrument(span).await
+        Ok((delivery, About { meter, span, began, wants_reply }))
     }
 
-    async fn deliver(&self, tried: &mut Tried, delivery: Delivery, callback: &Callback) -> Ended {
-        let event = Event::of(&delivery.message);
-        if let Some(topic) = Topic::find(&event.topic) {
-            let Some(known) = topic.event(&event.event_type) else {
-                let error = format!("`{}` has no event `{}`", topic.name, event.event_type);
-                return self.refuse(tried, Cause::UnknownEventType, error).await;
-            };
-            if !known.consumers.contains(&self.group.as_str()) {
-                self.count(&event, "not_for_us");
-                return Ended::Done;
-            }
-        }
-        let began = Instant::now();
-        let outcome = self.call(delivery, callback).await;
-        metrics::histogram!("eventbus_handling_seconds", "group" => self.group.clone(),
-            "topic" => event.topic.clone(), "event_type" => event.event_type.clone())
-        .record(began.elapsed().as_secs_f64());
-        self.settle(tried, &event, outcome).await
-    }
-
-    /// A callback that panics or takes too long has failed; the record may be at fault.
-    async fn call(&self, delivery: Delivery, callback: &Callback) -> Outcome {
-        let call = AssertUnwindSafe(async { callback(delivery).await }).catch_unwind();
-        let failed = match tokio::time::timeout(self.limit, call).await {
-            Ok(Ok(outcome)) => return outcome,
-            Ok(Err(_)) => "the callback panicked".to_owned(),
-            Err(_) => format!("the callback took longer than {} s", self.limit.as_secs()),
+    /// A callback that panics or takes too long has failed; the records may be at fault.
+    async fn call<T>(
+        &self,
+        registered: &Registered,
+        span: &tracing::Span,
+        callback: impl FnOnce() -> Called<T>,
+    ) -> Result<T, String> {
+        let panicked = || Err("the callback panicked".to_owned());
+        let called = catch_unwind(AssertUnwindSafe(|| span.in_scope(callback)));
+        let Ok(called) = called else { return panicked() };
+        let mut call = AssertUnwindSafe(called).catch_unwind();
+        // A call that ends at once needs no timer.
+        let polled = poll_fn(|context| {
+            let _entered = span.enter();
+            Poll::Ready(call.poll_unpin(context))
+        })
+        .await;
+        let limit = registered.registry.limit.unwrap_or(self.limit);
+        let ended = match polled {
+            Poll::Ready(ended) => Ok(ended),
+            Poll::Pending => timeout(limit, call.instrument(span.clone())).await,
         };
-        Outcome::RetryAfter { after: PAUSE, counted: true, reason: failed }
+        match ended {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(_)) => panicked(),
+            Err(_) => Err(format!("the callback took longer than {} s", limit.as_secs_f64())),
+        }
     }
 
-    async fn settle(&self, tried: &mut Tried, event: &Event, outcome: Outcome) -> Ended {
+    /// What an outcome means for its record.
+    fn close(&self, tried: &mut Tried, about: &About, outcome: Outcome) -> Over {
+        let _entered = about.span.enter();
         match outcome {
-            Outcome::Done => self.count(event, "done"),
+            Outcome::Done => {
+                about.meter.done.increment(1);
+                self.guard().handled();
+            }
             Outcome::Skipped(reason) => {
                 tracing::debug!(reason, "a record has no effect");
-                self.count(event, reason);
+                about.meter.count(reason);
+                // What was refused by a reply looks like this too.
+                if !about.wants_reply {
+                    self.guard().handled();
+                }
             }
             Outcome::Reject { reason } => {
-                self.count(event, "rejected");
-                return self.refuse(tried, Cause::Rejected, reason).await;
+                about.meter.count("rejected");
+                return self.refuse(tried, Cause::Rejected, reason);
             }
             Outcome::RetryAfter { after, counted, reason } => {
-                self.count(event, "retried");
-                tried.previous_failure_at = Some(Instant::now());
-                tried.counted += u32::from(counted);
-                if tried.counted >= self.attempts_max {
-                    return self.refuse(tried, Cause::Exhausted, reason).await;
-                }
-                tracing::warn!(
-                    reason,
-                    counted,
-                    after_ms = after.as_millis() as u64,
-                    "a record waits"
-                );
-                return Ended::Retry { after };
+                about.meter.count("retried");
+                return self.retry(tried, after, counted, reason);
             }
         }
-        Ended::Done
+        Over::Ended(Ended::Done)
     }
 
-    async fn refuse(&self, tried: &mut Tried, cause: Cause, error: String) -> Ended {
-        self.set_aside(tried, Refused { cause, error, attempts: 0 }).await
+    fn retry(&self, tried: &mut Tried, after: Duration, counted: bool, reason: String) -> Over {
+        tried.previous_failure_at = Some(Instant::now());
+        tried.counted += u32::from(counted);
+        let is_too_old = tried.first_attempt_at.is_some_and(|it| it.elapsed() >= self.record_limit);
+        // What does not count is not the record's fault, however long it lasts.
+        if tried.counted >= self.attempts_max || (counted && is_too_old) {
+            return self.refuse(tried, Cause::Exhausted, reason);
+        }
+        tracing::warn!(reason, counted, after_ms = after.as_millis() as u64, "a record waits");
+        Over::Ended(Ended::Retry { after })
+    }
+
+    fn refuse(&self, tried: &mut Tried, cause: Cause, error: String) -> Over {
+        // A newer producer's events are no sign of a bad deploy here.
+        let counts = match cause {
+            Cause::Undecodable | Cause::Rejected | Cause::Exhausted => true,
+            Cause::UnknownEventType => false,
+        };
+        if counts && !self.guard().may_set_aside() {
+            tracing::error!(
+                topic = tried.record.topic(),
+                partition = tried.record.partition(),
+                offset = tried.record.offset(),
+                error,
+                "a record is kept back: there are too many dead letters"
+            );
+            // It is tried anew when somebody has resumed the consumer.
+            (tried.attempts, tried.counted, tried.first_attempt_at) = (0, 0, None);
+            return Over::Ended(Ended::Untouched);
+        }
+        Over::Refused(Refused { cause, error, attempts: 0 })
+    }
+
+    async fn end(&self, tried: &mut Tried, over: Over) -> Ended {
+        match over {
+            Over::Ended(ended) => ended,
+            // Seldom, and large: it stays out of what every attempt carries along.
+            Over::Refused(refused) => Box::pin(self.set_aside(tried, refused)).await,
+        }
     }
 
     /// A dead letter that cannot be written waits as a record does: its key stands still, others go on.
@@ -183,22 +335,23 @@ impl Handling {
         Ended::Retry { after: backoff(attempts) }
     }
 
-    fn count(&self, event: &Event, outcome: &'static str) {
-        metrics::counter!("eventbus_records_total", "group" => self.group.clone(),
-            "topic" => event.topic.clone(), "event_type" => event.event_type.clone(),
-            "outcome" => outcome)
-        .increment(1);
+    pub(crate) fn guard(&self) -> std::sync::MutexGuard<'_, Guard> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a record is counted under.
-struct Event {
-    topic: String,
-    event_type: String,
+fn failed(reason: String, counted: bool) -> Outcome {
+    Outcome::RetryAfter { after: PAUSE, counted, reason }
 }
 
-impl Event {
-    fn of(message: &EventBusMessage) -> Self {
-        Self { topic: message.topic.clone(), event_type: message.event_type.clone() }
-    }
+fn span(record: &Record, message: &EventBusMessage, attempt: u32) -> tracing::Span {
+    tracing::info_span!(
+        "record",
+        topic = record.topic(),
+        partition = record.partition(),
+        offset = record.offset(),
+        key = message.key,
+        event_type = message.event_type,
+        attempt
+    )
 }

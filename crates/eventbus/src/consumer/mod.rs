@@ -1,14 +1,23 @@
 //! Consuming: records go to callbacks, in order per key; what is done is committed.
 
+mod assigned;
+mod call;
+mod client;
+mod committer;
 mod context;
 mod dispatcher;
+mod guard;
 mod handling;
+mod lines;
+mod meters;
 mod partition;
+mod runners;
+mod told;
 mod worker;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, Weak, mpsc},
     time::Duration,
 };
 
@@ -16,10 +25,15 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use crate::{
     EventBusProducer, EventBusRegistry, RegisterError, Serializer, factory::FactoryError,
-    settings::Cluster,
+    registry::Registered, settings::Cluster,
 };
+use client::Waker;
+use dispatcher::{Dispatcher, Limits};
+use guard::{Guard, GuardLimits};
 use handling::Handling;
-use worker::{Command, Waker, Worker};
+pub(crate) use meters::Meters;
+use runners::Runners;
+use worker::{Command, Worker};
 
 /// What a consumer is made of.
 ///
@@ -28,7 +42,7 @@ use worker::{Command, Waker, Worker};
 ///
 /// | `auto_commit` | `asynchronous_commit` | commits |
 /// | --- | --- | --- |
-/// | no | no | in groups, each awaited: after `commit_every_records` records or `commit_every`, on revoke and at the end |
+/// | no | no | in groups on a thread of their own, one at a time, each awaited: after `commit_every_records` records or `commit_every`, on revoke and at the end |
 /// | no | yes | in the same groups, not awaited; awaited on revoke and at the end |
 /// | yes | no | by librdkafka in the background every `commit_every`; awaited when a partition has nothing left to do, on revoke and at the end |
 /// | yes | yes | by librdkafka in the background every `commit_every`; awaited on revoke and at the end |
@@ -46,10 +60,14 @@ pub struct ConsumerConfig {
     pub auto_commit: bool,
     /// Whether commits are not awaited.
     pub asynchronous_commit: bool,
-    /// Most records that are handled at a time.
+    /// Most calls of callbacks at a time.
     pub max_in_flight: usize,
-    /// Most records of a partition that a crash can repeat.
+    /// Most records of a partition that are taken from the broker and not yet done.
     pub partition_window: usize,
+    /// Most records of a partition that are begun before the first one that is not done is done.
+    pub dispatch_ahead_max: usize,
+    /// While live records are ready, this share of the starts is left to those of a sync, 0 to 1.
+    pub sync_share: f64,
     /// Most bytes of record values that are held, over all partitions.
     pub buffered_bytes_max: usize,
     /// A commit is due after so many records …
@@ -58,11 +76,22 @@ pub struct ConsumerConfig {
     pub commit_every: Duration,
     /// How many counted failures end a record.
     pub attempts_max: u32,
+    /// A counted failure so long after its first attempt ends a record too.
+    pub record_limit: Duration,
     /// A call of a callback that takes longer is given up.
     pub handler_limit: Duration,
     /// How long work in flight may take to end when a partition is taken away.
     pub drain_limit: Duration,
+    /// A partition whose first open record has been that for so long is told to stand still.
+    pub stuck_after: Duration,
+    /// So many dead letters with no record handled between them stop the consumer.
+    pub dead_letters_run_max: u32,
+    /// This share of dead letters among the last thousand records stops the consumer, 0 to 1.
+    pub dead_letters_share_max: f64,
 }
+
+/// The callbacks by topic.
+type Registries = Arc<Mutex<BTreeMap<String, Arc<Registered>>>>;
 
 /// How a consumer is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,12 +104,28 @@ pub struct Status {
     pub joined: bool,
     /// Whether a broker answers, as far as the client knows.
     pub connected: bool,
+    /// Why nothing is handled any more: there are too many dead letters.
+    pub stopped: Option<String>,
+    /// What stands still, and where.
+    pub stuck: Option<String>,
 }
 
 impl Status {
     /// Whether records are consumed, or none are wanted.
-    pub fn is_ready(&self) -> bool {
-        self.topics.is_empty() || (self.joined && self.connected)
+    ///
+    /// # Errors
+    /// Why they are not.
+    pub fn is_ready(&self) -> Result<(), String> {
+        if let Some(why) = &self.stopped {
+            return Err(format!("stopped until it is resumed: {why}"));
+        }
+        if let Some(where_to) = &self.stuck {
+            return Err(where_to.clone());
+        }
+        match self.topics.is_empty() || (self.joined && self.connected) {
+            true => Ok(()),
+            false => Err("no broker answers, or the group is not joined".to_owned()),
+        }
     }
 }
 
@@ -91,7 +136,9 @@ impl Status {
 pub struct EventBusConsumer {
     commands: mpsc::Sender<Command>,
     waker: Waker,
-    registries: Arc<Mutex<BTreeMap<String, EventBusRegistry>>>,
+    group: String,
+    registries: Registries,
+    runners: Arc<Runners>,
     status: watch::Receiver<Status>,
     worker: JoinHandle<()>,
 }
@@ -106,31 +153,31 @@ impl EventBusConsumer {
         serializer: Serializer,
         dead_letters: EventBusProducer,
     ) -> Result<Self, FactoryError> {
-        let client = worker::client_config(&config)?;
+        let client = client::client_config(&config)?;
         let (commands, commands_in) = mpsc::channel();
         let (status_out, status) = watch::channel(Status::default());
-        let registries = Arc::new(Mutex::new(BTreeMap::new()));
+        let registries = Registries::default();
         let waker = Waker::default();
-        let handling = Arc::new(Handling {
-            group: config.group.clone(),
-            serializer,
-            dead_letters,
-            attempts_max: config.attempts_max,
-            limit: config.handler_limit,
-        });
+        let group = config.group.clone();
+        let runners = Runners::new(
+            Dispatcher::new(config.limits()),
+            config.handling(serializer, dead_letters),
+            Handle::current(),
+            waker.clone(),
+            config.commit_every_records,
+        );
         let worker = Worker::new(
             config,
             client,
-            handling,
+            Arc::clone(&runners),
             Arc::clone(&registries),
             commands_in,
             status_out,
             waker.clone(),
-            Handle::current(),
         )?;
         // The thread ends when the consumer is closed or dropped.
         let worker = tokio::task::spawn_blocking(move || worker.run());
-        Ok(Self { commands, waker, registries, status, worker })
+        Ok(Self { commands, waker, group, registries, runners, status, worker })
     }
 
     /// Begins to consume the topics of `registries`.
@@ -148,7 +195,10 @@ impl EventBusConsumer {
         if let Some(it) = registries.iter().find(is_taken) {
             return Err(RegisterError::AlreadyRegistered(it.topic.clone()));
         }
-        all.extend(registries.into_iter().map(|it| (it.topic.clone(), it)));
+        for registry in registries {
+            let registered = Arc::new(Registered::new(registry, &self.group));
+            all.insert(registered.registry.topic.clone(), registered);
+        }
         drop(all);
         self.send(Command::Subscribe)
     }
@@ -169,6 +219,11 @@ impl EventBusConsumer {
     /// The topics that have a callback.
     pub fn get_registered_topics(&self) -> Vec<String> {
         self.registries.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// What lets it go on after too many dead letters.
+    pub fn resumer(&self) -> Resumer {
+        Resumer(vec![(Arc::downgrade(&self.runners), self.waker.clone())])
     }
 
     /// The partitions that are ours now.
@@ -194,5 +249,54 @@ impl EventBusConsumer {
         self.commands.send(command).map_err(|_| RegisterError::Closed)?;
         self.waker.wake();
         Ok(())
+    }
+}
+
+/// Lets consumers go on that have stopped after too many dead letters.
+#[derive(Clone)]
+pub struct Resumer(Vec<(Weak<Runners>, Waker)>);
+
+impl Resumer {
+    /// Lets them go on. Answers whether any had stopped.
+    pub fn resume(&self) -> bool {
+        let mut had_stopped = false;
+        for (runners, waker) in &self.0 {
+            let Some(runners) = runners.upgrade() else { continue };
+            had_stopped |= runners.handling.guard().resume();
+            waker.wake();
+        }
+        had_stopped
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self([self.0, other.0].concat())
+    }
+}
+
+impl ConsumerConfig {
+    fn limits(&self) -> Limits {
+        Limits {
+            in_flight_max: self.max_in_flight,
+            ahead_max: self.dispatch_ahead_max,
+            window_max: self.partition_window,
+            bytes_max: self.buffered_bytes_max,
+            sync_every: (1.0 / self.sync_share.max(0.001)).round() as u32 - 1,
+        }
+    }
+
+    fn handling(&self, serializer: Serializer, dead_letters: EventBusProducer) -> Handling {
+        let guard = Guard::new(GuardLimits {
+            run_max: self.dead_letters_run_max,
+            share_max: self.dead_letters_share_max,
+        });
+        Handling {
+            group: self.group.clone(),
+            serializer,
+            dead_letters,
+            guard: Mutex::new(guard),
+            attempts_max: self.attempts_max,
+            record_limit: self.record_limit,
+            limit: self.handler_limit,
+        }
     }
 }

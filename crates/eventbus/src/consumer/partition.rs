@@ -1,247 +1,270 @@
 //! One partition that is ours: which records are done, and which record of each key is next.
 //!
-//! Pure: it knows offsets and keys, no broker and no clock.
+//! Pure: it knows offsets and keys, no broker and no clock. Every step takes the same time, however many records
+//! and keys there are.
 
-use std::collections::{HashMap, VecDeque};
+use std::{collections::VecDeque, sync::Arc};
 
-/// A record's key; records without one are one key of their partition.
-pub(crate) type Key = Option<Vec<u8>>;
+use hashbrown::{HashMap, hash_map::EntryRef};
+use slab::Slab;
 
-/// The records of a partition that were taken from the broker and whose offsets are not stored yet.
+/// A key of a partition for as long as records of it are held; records without one are one key.
+pub(crate) type KeyId = usize;
+
+/// A record's number within its assignment, in the order of the broker.
+pub(crate) type Seq = u64;
+
+/// The records of a partition that were taken from the broker and are not behind the contiguous prefix yet.
 pub(crate) struct Partition<R> {
     /// Every record from the first that is not done, in the order of the broker.
     window: VecDeque<Slot>,
-    keys: HashMap<Key, KeyQueue<R>>,
+    /// The number of the first.
+    first: Seq,
+    /// How many of them were started: what a crash now would repeat.
+    ahead: usize,
+    keys: HashMap<Arc<[u8]>, KeyId>,
+    keyless: Option<KeyId>,
+    queues: Slab<KeyQueue<R>>,
 }
 
 struct Slot {
     offset: i64,
-    done: bool,
+    key: KeyId,
+    state: SlotState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SlotState {
+    New,
+    Started,
+    Done,
 }
 
 struct KeyQueue<R> {
-    records: VecDeque<R>,
+    name: Option<Arc<[u8]>>,
     state: KeyState,
+    /// The next record; nothing while all that there are run.
+    head: Option<(Seq, R)>,
+    behind: VecDeque<(Seq, R)>,
 }
 
-/// At most one record of a key is under way; while it runs or waits, the others stand behind it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyState {
-    Ready,
-    Running,
-    Waiting,
-}
-
-/// Whether a key's next record can be handled now.
+/// What the records of a key are doing. While one runs or waits, the others stand behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum KeyState {
+    /// The next one can start.
     Ready,
-    NotYet,
+    /// At least one is being handled.
+    Running,
+    /// The next one has failed and waits for its time.
+    Waiting,
+    /// The next one can start when fewer are ahead of the prefix.
+    Held,
 }
 
-impl<R> Partition<R> {
+/// What has a key.
+pub(crate) trait Keyed {
+    /// The key, as on the wire.
+    fn key(&self) -> Option<&[u8]>;
+}
+
+/// Where the prefix ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Front<'a> {
+    pub(crate) seq: Seq,
+    pub(crate) offset: i64,
+    pub(crate) id: KeyId,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) state: KeyState,
+}
+
+impl<R: Keyed> Partition<R> {
     pub(crate) fn new() -> Self {
-        Self { window: VecDeque::new(), keys: HashMap::new() }
+        Self {
+            window: VecDeque::new(),
+            first: 0,
+            ahead: 0,
+            keys: HashMap::new(),
+            keyless: None,
+            queues: Slab::new(),
+        }
     }
 
-    /// How many records a crash now would repeat.
+    /// How many records are held: those that are not done, and those behind them.
     pub(crate) fn len(&self) -> usize {
         self.window.len()
     }
 
-    /// Takes in the broker's next record.
-    pub(crate) fn push(&mut self, offset: i64, key: Key, record: R) -> Next {
-        self.window.push_back(Slot { offset, done: false });
-        match self.keys.get_mut(&key) {
-            Some(queue) => {
-                queue.records.push_back(record);
-                Next::NotYet
+    /// The number of the record that was taken last.
+    pub(crate) fn last(&self) -> Seq {
+        self.first + self.window.len() as Seq - 1
+    }
+
+    /// How many of them were started: what a crash now would repeat.
+    pub(crate) fn ahead(&self) -> usize {
+        self.ahead
+    }
+
+    /// How many keys have records that are not done.
+    pub(crate) fn keys(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// The first record that is not done.
+    pub(crate) fn front(&self) -> Option<Front<'_>> {
+        let slot = self.window.front()?;
+        let queue = &self.queues[slot.key];
+        Some(Front {
+            seq: self.first,
+            offset: slot.offset,
+            id: slot.key,
+            key: queue.name.as_deref(),
+            state: queue.state,
+        })
+    }
+
+    /// Takes in the broker's next record. Answers its key, and whether that has become ready.
+    pub(crate) fn push(&mut self, offset: i64, record: R) -> (KeyId, bool) {
+        let seq = self.first + self.window.len() as Seq;
+        let (id, is_new) = self.find_or_add(record.key());
+        self.window.push_back(Slot { offset, key: id, state: SlotState::New });
+        let queue = &mut self.queues[id];
+        if is_new {
+            queue.head = Some((seq, record));
+        } else {
+            queue.behind.push_back((seq, record));
+            // Where all that there were run, the queue has no head.
+            queue.refill();
+        }
+        (id, is_new)
+    }
+
+    fn find_or_add(&mut self, key: Option<&[u8]>) -> (KeyId, bool) {
+        let queues = &mut self.queues;
+        let Some(key) = key else {
+            let is_new = self.keyless.is_none();
+            let id = *self.keyless.get_or_insert_with(|| queues.insert(KeyQueue::new(None)));
+            return (id, is_new);
+        };
+        match self.keys.entry_ref(key) {
+            EntryRef::Occupied(known) => (*known.get(), false),
+            EntryRef::Vacant(vacant) => {
+                let name: Arc<[u8]> = Arc::from(key);
+                let id = queues.insert(KeyQueue::new(Some(Arc::clone(&name))));
+                vacant.insert_entry_with_key(name, id);
+                (id, true)
             }
-            None => {
-                let queue = KeyQueue { records: VecDeque::from([record]), state: KeyState::Ready };
-                self.keys.insert(key, queue);
-                Next::Ready
-            }
         }
     }
 
-    /// Starts the next record of a key that was said to be ready.
-    pub(crate) fn start(&mut self, key: &Key) -> Option<R> {
-        let queue = self.keys.get_mut(key).filter(|it| it.state == KeyState::Ready)?;
-        queue.state = KeyState::Running;
-        queue.records.pop_front()
+    /// The next record of a key, where the key is ready.
+    pub(crate) fn ready(&self, key: KeyId) -> Option<(Seq, &R)> {
+        let queue = self.queues.get(key).filter(|it| it.state == KeyState::Ready)?;
+        queue.head.as_ref().map(|(seq, record)| (*seq, record))
     }
 
-    /// The running record of a key is done.
-    pub(crate) fn finish(&mut self, key: &Key, offset: i64) -> Next {
-        if let Some(at) = self.find(offset) {
-            self.window[at].done = true;
-        }
-        let Some(queue) = self.keys.get_mut(key) else { return Next::NotYet };
-        if queue.records.is_empty() {
-            self.keys.remove(key);
-            return Next::NotYet;
-        }
-        queue.state = KeyState::Ready;
-        Next::Ready
+    /// Whether a ready key may start while at most so many records are ahead of the prefix. The first record that is
+    /// not done always may, and so may one that has been started before.
+    pub(crate) fn may_start(&self, key: KeyId, ahead_max: usize) -> bool {
+        let Some((seq, _)) = self.ready(key) else { return false };
+        self.ahead < ahead_max || seq == self.first || self.slot(seq).state == SlotState::Started
     }
 
-    /// Offsets grow, unless the broker lost records and begins anew in the middle of an assignment.
-    fn find(&self, offset: i64) -> Option<usize> {
-        let open = |at: &usize| !self.window[*at].done;
-        let sorted = self.window.binary_search_by_key(&offset, |it| it.offset).ok().filter(open);
-        sorted.or_else(|| self.window.iter().position(|it| it.offset == offset && !it.done))
+    /// Puts a ready key aside until fewer records are ahead.
+    pub(crate) fn hold(&mut self, key: KeyId) {
+        self.queues[key].state = KeyState::Held;
     }
 
-    /// The running record of a key is not done: it stays in front and waits.
-    pub(crate) fn postpone(&mut self, key: &Key, record: R) {
-        if let Some(queue) = self.keys.get_mut(key) {
-            queue.records.push_front(record);
-            queue.state = KeyState::Waiting;
-        }
-    }
-
-    /// A key has waited long enough.
-    pub(crate) fn wake(&mut self, key: &Key) -> Next {
-        match self.keys.get_mut(key) {
-            Some(queue) if queue.state == KeyState::Waiting => {
+    /// A key that was held, or has waited long enough, is ready. Answers whether it was in that state.
+    pub(crate) fn wake(&mut self, key: KeyId, from: KeyState) -> bool {
+        match self.queues.get_mut(key) {
+            Some(queue) if queue.state == from => {
                 queue.state = KeyState::Ready;
-                Next::Ready
+                true
             }
-            Some(_) | None => Next::NotYet,
+            Some(_) | None => false,
         }
+    }
+
+    /// Starts the next record of a ready key, and up to `most` in all of those behind it as long as they `may` go
+    /// with it.
+    pub(crate) fn start(
+        &mut self,
+        key: KeyId,
+        most: usize,
+        may: impl Fn(&R) -> bool,
+        mut each: impl FnMut(Seq, R),
+    ) {
+        let Some(queue) = self.queues.get_mut(key).filter(|it| it.state == KeyState::Ready) else {
+            return;
+        };
+        queue.state = KeyState::Running;
+        for nth in 0..most {
+            let next = queue.head.take_if(|(_, record)| nth == 0 || may(record));
+            let Some((seq, record)) = next else { break };
+            queue.refill();
+            let slot = &mut self.window[(seq - self.first) as usize];
+            if slot.state == SlotState::New {
+                slot.state = SlotState::Started;
+                self.ahead += 1;
+            }
+            each(seq, record);
+        }
+    }
+
+    /// A record that was started is done.
+    pub(crate) fn finish(&mut self, seq: Seq) {
+        let at = (seq - self.first) as usize;
+        self.window[at].state = SlotState::Done;
+    }
+
+    /// A record that was started is not done: it stands in front of its key again. Of several, the last comes first.
+    pub(crate) fn give_back(&mut self, key: KeyId, seq: Seq, record: R) {
+        let queue = &mut self.queues[key];
+        if let Some(head) = queue.head.replace((seq, record)) {
+            queue.behind.push_front(head);
+        }
+    }
+
+    /// Nothing of a key runs any more. Answers whether it has a next record; that is ready, or waits.
+    pub(crate) fn release(&mut self, key: KeyId, state: KeyState) -> bool {
+        let queue = &mut self.queues[key];
+        queue.state = state;
+        if queue.head.is_some() {
+            return true;
+        }
+        match self.queues.remove(key).name {
+            Some(name) => drop(self.keys.remove(&name)),
+            None => self.keyless = None,
+        }
+        false
     }
 
     /// Forgets the records that are done and have only done records before them. Answers the offset to commit:
     /// that of the record behind them.
     pub(crate) fn advance(&mut self) -> Option<i64> {
         let mut next = None;
-        while let Some(slot) = self.window.front().filter(|it| it.done) {
+        while let Some(slot) = self.window.front().filter(|it| it.state == SlotState::Done) {
             next = Some(slot.offset + 1);
             self.window.pop_front();
+            self.first += 1;
+            self.ahead -= 1;
         }
         next
     }
+
+    fn slot(&self, seq: Seq) -> &Slot {
+        &self.window[(seq - self.first) as usize]
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn key(name: &str) -> Key {
-        Some(name.as_bytes().to_vec())
+impl<R> KeyQueue<R> {
+    fn new(name: Option<Arc<[u8]>>) -> Self {
+        Self { name, state: KeyState::Ready, head: None, behind: VecDeque::new() }
     }
 
-    #[test]
-    fn records_of_a_key_run_one_at_a_time_and_in_order() {
-        let mut partition = Partition::new();
-        assert_eq!(partition.push(0, key("a"), 0), Next::Ready);
-        assert_eq!(partition.push(1, key("a"), 1), Next::NotYet);
-        assert_eq!(partition.push(2, key("b"), 2), Next::Ready);
-        assert_eq!(partition.start(&key("a")), Some(0));
-        assert_eq!(partition.start(&key("a")), None);
-        assert_eq!(partition.start(&key("b")), Some(2));
-        assert_eq!(partition.finish(&key("a"), 0), Next::Ready);
-        assert_eq!(partition.start(&key("a")), Some(1));
-    }
-
-    #[test]
-    fn only_the_contiguous_prefix_is_committed() {
-        let mut partition = Partition::new();
-        for offset in [3, 4, 7] {
-            partition.push(offset, key(&offset.to_string()), offset);
-            partition.start(&key(&offset.to_string()));
-        }
-        partition.finish(&key("4"), 4);
-        assert_eq!(partition.advance(), None);
-        partition.finish(&key("3"), 3);
-        assert_eq!(partition.advance(), Some(5));
-        partition.finish(&key("7"), 7);
-        assert_eq!(partition.advance(), Some(8));
-        assert_eq!(partition.len(), 0);
-    }
-
-    #[test]
-    fn a_record_that_waits_stays_before_the_next_of_its_key() {
-        let mut partition = Partition::new();
-        partition.push(0, None, "first");
-        partition.push(1, None, "second");
-        let record = partition.start(&None).unwrap();
-        partition.postpone(&None, record);
-        assert_eq!(partition.start(&None), None);
-        assert_eq!(partition.wake(&None), Next::Ready);
-        assert_eq!(partition.wake(&None), Next::NotYet);
-        assert_eq!(partition.start(&None), Some("first"));
-    }
-
-    #[test]
-    fn offsets_that_begin_anew_in_the_middle_do_not_stop_the_partition() {
-        let mut partition = Partition::new();
-        for (offset, name) in [(998, "a"), (999, "b"), (0, "c"), (1, "d")] {
-            partition.push(offset, key(name), offset);
-            partition.start(&key(name));
-        }
-        for (offset, name) in [(1, "d"), (998, "a"), (0, "c"), (999, "b")] {
-            partition.finish(&key(name), offset);
-        }
-        assert_eq!(partition.advance(), Some(2));
-        assert_eq!(partition.len(), 0);
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Push(u8),
-        Start(u8),
-        Finish(u8),
-        Postpone(u8),
-        Wake(u8),
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let step = prop_oneof![
-            3 => (0..4u8).prop_map(Step::Push),
-            3 => (0..4u8).prop_map(Step::Start),
-            2 => (0..4u8).prop_map(Step::Finish),
-            1 => (0..4u8).prop_map(Step::Postpone),
-            1 => (0..4u8).prop_map(Step::Wake),
-        ];
-        proptest::collection::vec(step, 1..200)
-    }
-
-    proptest! {
-        /// Whatever happens: nothing is committed before it is done, and every key keeps its order.
-        #[test]
-        fn nothing_is_lost_and_nothing_is_committed_early(steps in steps()) {
-            let mut partition = Partition::new();
-            let mut running: HashMap<u8, i64> = HashMap::new();
-            let mut last_done: HashMap<u8, i64> = HashMap::new();
-            let (mut pushed, mut done, mut committed) = (0i64, Vec::<i64>::new(), 0i64);
-            for step in steps {
-                match step {
-                    Step::Push(it) => {
-                        partition.push(pushed, Some(vec![it]), pushed);
-                        pushed += 1;
-                    }
-                    Step::Start(it) => if let Some(offset) = partition.start(&Some(vec![it])) {
-                        prop_assert!(running.insert(it, offset).is_none(), "two of one key");
-                        prop_assert!(last_done.get(&it).is_none_or(|last| *last < offset));
-                    },
-                    Step::Finish(it) => if let Some(offset) = running.remove(&it) {
-                        partition.finish(&Some(vec![it]), offset);
-                        last_done.insert(it, offset);
-                        done.push(offset);
-                    },
-                    Step::Postpone(it) => if let Some(offset) = running.remove(&it) {
-                        partition.postpone(&Some(vec![it]), offset);
-                    },
-                    Step::Wake(it) => { partition.wake(&Some(vec![it])); }
-                }
-                committed = partition.advance().unwrap_or(committed);
-                prop_assert!((0..committed).all(|it| done.contains(&it)));
-                prop_assert_eq!(partition.len() as i64, pushed - committed);
-            }
+    fn refill(&mut self) {
+        if self.head.is_none() {
+            self.head = self.behind.pop_front();
         }
     }
 }

@@ -1,41 +1,44 @@
 //! The thread of a consumer: polls the broker, carries out rebalances, commits.
 //!
-//! Everything about partitions happens on this one thread, in the order of its loop; callbacks run elsewhere and
-//! send back how they ended. Backpressure is a partition queue that is not polled.
+//! Everything about the client happens on this one thread, in the order of its loop. It hands records to the
+//! dispatcher; callbacks run elsewhere. Backpressure is a partition queue that is not polled.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
-    thread::Thread,
+    sync::{Arc, PoisonError, mpsc},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rdkafka::{
-    ClientConfig, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol},
-    error::KafkaError,
+    ClientConfig, Message, TopicPartitionList,
+    consumer::{
+        BaseConsumer, CommitMode, Consumer, RebalanceProtocol, base_consumer::PartitionQueue,
+    },
+    error::{KafkaError, KafkaResult},
 };
-use tokio::{runtime::Handle, sync::watch, time::Instant};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
-    ConsumerConfig, Status,
+    ConsumerConfig, Registries, Status,
+    call::{Entry, Epoch},
+    client::{Waker, connect},
+    committer::Committer,
     context::{Context, Rebalance, unassign},
-    dispatcher::{Assigned, Dispatcher, Epoch},
-    handling::Handling,
+    handling::Tried,
+    runners::Runners,
+    told::Told,
 };
-use crate::{
-    EventBusRegistry,
-    factory::{FactoryError, passed_through},
-};
+use crate::{Lane, Record, factory::FactoryError};
 
-const SESSION: &str = "session.timeout.ms";
 /// How long the thread sleeps when nothing wakes it.
 const NAP: Duration = Duration::from_millis(100);
-/// How many records of a partition are taken before the next partition has its turn.
-const TURN: usize = 256;
-/// No drain takes longer, whatever the settings say.
-const DRAIN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many records are taken from the broker at a time …
+const CHUNK: usize = 64;
+/// … and how often in a row from one partition.
+const CHUNKS: usize = 8;
+/// Nothing is waited for any longer, whatever the settings say.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a failed client waits to be made anew.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -45,18 +48,6 @@ pub(crate) enum Command {
     Subscribe,
     /// Drain, commit, leave.
     Close,
-}
-
-/// Wakes the thread.
-#[derive(Clone, Default)]
-pub(crate) struct Waker(Arc<OnceLock<Thread>>);
-
-impl Waker {
-    pub(crate) fn wake(&self) {
-        if let Some(thread) = self.0.get() {
-            thread.unpark();
-        }
-    }
 }
 
 /// Why a client is left.
@@ -69,102 +60,63 @@ pub(crate) struct Worker {
     config: ConsumerConfig,
     client: ClientConfig,
     consumer: Arc<BaseConsumer<Context>>,
-    dispatcher: Dispatcher,
-    shared: Arc<Mutex<BTreeMap<String, EventBusRegistry>>>,
-    registries: BTreeMap<String, EventBusRegistry>,
+    runners: Arc<Runners>,
+    committer: Committer,
+    queues: BTreeMap<Epoch, Queue>,
+    shared: Registries,
     commands: mpsc::Receiver<Command>,
-    status: watch::Sender<Status>,
-    /// Counts what `status` would show.
-    changes: u64,
-    told: Option<(u64, bool)>,
+    status: Told,
     joined: bool,
     /// Partitions are about to be given back: their commit follows.
     draining: bool,
     waker: Waker,
     committed_at: Instant,
+    /// When what is done from time to time was done last.
+    looked_at: Instant,
 }
 
-/// The client of a consumer; what the bus depends on is set last.
-pub(crate) fn client_config(config: &ConsumerConfig) -> Result<ClientConfig, FactoryError> {
-    let mut client = config.cluster.client_config()?;
-    client
-        .set("fetch.wait.max.ms", "100")
-        // What is fetched ahead is held for each partition beside what the dispatcher holds.
-        .set("queued.max.messages.kbytes", "4096")
-        .set("fetch.queue.backoff.ms", "50")
-        // A commit that nobody answers holds the thread no longer than this.
-        .set("socket.timeout.ms", "10000")
-        .set("topic.metadata.refresh.interval.ms", "30000");
-    passed_through(&mut client, &config.cluster.properties)?;
-    passed_through(&mut client, &config.properties)?;
-    if client.get("group.protocol") != Some("consumer") && client.get(SESSION).is_none() {
-        // A member that died is missed within ten seconds.
-        client.set(SESSION, "10000").set("heartbeat.interval.ms", "3000");
-    }
-    client
-        .set("statistics.interval.ms", "1000")
-        .set("client.id", &config.tag)
-        .set("group.id", &config.group)
-        .set("auto.offset.reset", "earliest")
-        .set("allow.auto.create.topics", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("enable.auto.commit", config.auto_commit.to_string())
-        .set("auto.commit.interval.ms", config.commit_every.as_millis().to_string());
-    // Whatever is logged: an offset out of range is told by a log line alone.
-    client.set_log_level(RDKafkaLogLevel::Info);
-    Ok(client)
-}
-
-fn connect(
-    client: &ClientConfig,
-    group: &str,
-    waker: &Waker,
-) -> Result<Arc<BaseConsumer<Context>>, KafkaError> {
-    let mut consumer: BaseConsumer<Context> = client.create_with_context(Context::new(group))?;
-    let waker = waker.clone();
-    consumer.set_nonempty_callback(move || waker.wake());
-    Ok(Arc::new(consumer))
+/// Where the records of one assigned partition come from.
+struct Queue {
+    topic: Arc<str>,
+    partition: i32,
+    records: PartitionQueue<Context>,
 }
 
 impl Worker {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the ends of everything that the handle holds the other ends of"
-    )]
     pub(crate) fn new(
         config: ConsumerConfig,
         client: ClientConfig,
-        handling: Arc<Handling>,
-        shared: Arc<Mutex<BTreeMap<String, EventBusRegistry>>>,
+        runners: Arc<Runners>,
+        shared: Registries,
         commands: mpsc::Receiver<Command>,
         status: watch::Sender<Status>,
         waker: Waker,
-        runtime: Handle,
     ) -> Result<Self, FactoryError> {
-        let consumer = connect(&client, &config.group, &waker).map_err(FactoryError::Client)?;
-        let dispatcher =
-            Dispatcher::new(handling, runtime, waker.clone(), &config.tag, config.max_in_flight);
+        let consumer = connect(&client, &config, &waker).map_err(FactoryError::Client)?;
+        let committer =
+            Committer::start(&config.tag, waker.clone()).map_err(FactoryError::Thread)?;
+        let now = Instant::now();
         Ok(Self {
-            config,
             client,
             consumer,
-            dispatcher,
+            runners,
+            committer,
+            queues: BTreeMap::new(),
             shared,
-            registries: BTreeMap::new(),
             commands,
-            status,
-            changes: 0,
-            told: None,
+            status: Told::new(status, &config.group, &config.tag),
+            config,
             joined: false,
             draining: false,
             waker,
-            committed_at: Instant::now(),
+            committed_at: now,
+            looked_at: now,
         })
     }
 
     /// Works until the consumer is closed.
     pub(crate) fn run(mut self) {
-        let _ = self.waker.0.set(std::thread::current());
+        self.waker.is_for_this_thread();
         while let Left::Failed = self.serve() {
             if let Left::Closed = self.renew() {
                 break;
@@ -177,7 +129,7 @@ impl Worker {
             match self.commands.try_recv() {
                 Ok(Command::Subscribe) => self.subscribe(),
                 Ok(Command::Close) | Err(mpsc::TryRecvError::Disconnected) => {
-                    let all: Vec<Epoch> = self.dispatcher.partitions().map(|(it, _)| it).collect();
+                    let all: Vec<Epoch> = self.queues.keys().copied().collect();
                     self.give_up(&all);
                     return Left::Closed;
                 }
@@ -192,38 +144,76 @@ impl Worker {
                     Rebalance::Revoke(partitions) => self.revoke(&partitions),
                 }
             }
-            let fetched = self.fetch();
-            let (settled, next) = self.step();
-            self.tell();
-            // What ended may have made room for records that were fetched long ago.
-            if !fetched && !settled {
-                std::thread::park_timeout(next.unwrap_or(NAP).min(NAP));
-            }
+            self.step();
         }
     }
 
-    /// What is done at every turn, also while a partition is drained. Answers whether anything has ended, and when
-    /// the next key is due.
-    fn step(&mut self) -> (bool, Option<Duration>) {
-        let settled = self.dispatcher.settle();
-        let next = self.dispatcher.wake_due(Instant::now());
-        self.dispatcher.dispatch(&self.registries);
-        if !self.draining {
-            self.commit_if_due();
+    /// What is done at every turn, also while a partition is drained; then sleeps, unless there is more to fetch.
+    fn step(&mut self) {
+        let fetched = self.fetch();
+        let now = Instant::now();
+        let is_time = now - self.looked_at >= NAP;
+        let mut next = NAP;
+        {
+            let mut state = self.runners.state();
+            state.dispatcher.wake_due(now);
+            self.runners.rouse(&mut state, now);
+            if is_time {
+                self.runners.rouse_in_spite_of_the_blocked(&mut state);
+            }
+            if let Some(due) = state.dispatcher.next_wake() {
+                next = next.min(due.saturating_duration_since(now));
+            }
+            state.wakes_at = Some(now + next);
         }
-        (settled, next)
+        if is_time {
+            self.looked_at = now;
+            self.look(now);
+        }
+        self.commit_if_due();
+        self.tell();
+        if !fetched {
+            std::thread::park_timeout(next);
+        }
+    }
+
+    /// What is shown and watched from time to time.
+    fn look(&mut self, now: Instant) {
+        let mut state = self.runners.state();
+        self.status.gauges.show(&state.dispatcher, now);
+        let stuck = state.dispatcher.stuck(now, self.config.stuck_after);
+        drop(state);
+        for it in stuck.iter().filter(|it| it.is_news) {
+            tracing::error!(
+                topic = it.topic,
+                partition = it.partition,
+                offset = it.offset,
+                key = it.key,
+                state = ?it.state,
+                handler = it.handler,
+                age_seconds = it.age.as_secs(),
+                "a partition stands still"
+            );
+        }
+        self.status.stuck(stuck.first());
+        self.status.stopped(self.runners.handling.guard().stopped());
     }
 
     fn subscribe(&mut self) {
-        self.registries = self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.dispatcher.unpark();
-        self.changes += 1;
-        let topics: Vec<&str> = self.registries.keys().map(String::as_str).collect();
-        if topics.is_empty() {
+        let registered = self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let topics: Vec<String> = registered.keys().cloned().collect();
+        let destinations = self.runners.state().dispatcher.register(registered.into_values());
+        for it in destinations {
+            let waker = self.waker.clone();
+            it.watch(Box::new(move || waker.wake()));
+        }
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        if names.is_empty() {
             self.consumer.unsubscribe();
-        } else if let Err(err) = self.consumer.subscribe(&topics) {
+        } else if let Err(err) = self.consumer.subscribe(&names) {
             tracing::error!(%err, ?topics, "topics cannot be subscribed to");
         }
+        self.status.topics(topics);
     }
 
     /// Serves librdkafka's events. Records come by the partitions' own queues.
@@ -238,9 +228,11 @@ impl Worker {
             };
             match event {
                 Ok(record) => {
-                    use rdkafka::Message;
-                    if let Some(epoch) = self.dispatcher.find(record.topic(), record.partition()) {
-                        self.dispatcher.take(epoch, record.detach());
+                    let at = (record.topic(), record.partition());
+                    let queue = self.queues.iter().find(|(_, it)| (&*it.topic, it.partition) == at);
+                    if let Some((epoch, queue)) = queue {
+                        let record = Record::of(&queue.topic, &record);
+                        take(&self.runners, *epoch, [Box::new(Tried::new(record))]);
                     }
                 }
                 Err(KafkaError::MessageConsumptionFatal(code)) => {
@@ -253,22 +245,20 @@ impl Worker {
     }
 
     fn assign(&mut self, partitions: &TopicPartitionList) {
-        metrics::counter!("eventbus_rebalances_total", "group" => self.config.group.clone(), "kind" => "assign")
-            .increment(1);
+        self.count_rebalance("assign");
         for it in partitions.elements() {
+            let (topic, partition) = (it.topic(), it.partition());
             // Before the assignment: a queue that is split off later lets records pass each other.
-            let Some(mut queue) = self.consumer.split_partition_queue(it.topic(), it.partition())
-            else {
-                tracing::error!(
-                    topic = it.topic(),
-                    partition = it.partition(),
-                    "no queue for a partition"
-                );
+            let Some(mut records) = self.consumer.split_partition_queue(topic, partition) else {
+                tracing::error!(topic, partition, "no queue for a partition");
                 continue;
             };
             let waker = self.waker.clone();
-            queue.set_nonempty_callback(move || waker.wake());
-            self.dispatcher.add(Assigned::new(it.topic().to_owned(), it.partition(), queue));
+            records.set_nonempty_callback(move || waker.wake());
+            let topic: Arc<str> = Arc::from(topic);
+            let added = Arc::clone(&topic);
+            let epoch = self.runners.state().dispatcher.add(added, partition, Instant::now());
+            self.queues.insert(epoch, Queue { topic, partition, records });
         }
         let assigned = match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(partitions),
@@ -278,22 +268,19 @@ impl Worker {
             tracing::error!(%err, "partitions could not be taken");
         }
         self.joined = true;
-        self.changes += 1;
-        tracing::info!(
-            group = self.config.group,
-            partitions = partitions.count(),
-            "partitions were assigned"
-        );
+        self.status.changed();
+        let (group, partitions) = (&self.config.group, partitions.count());
+        tracing::info!(group, partitions, "partitions were assigned");
     }
 
     fn revoke(&mut self, partitions: &TopicPartitionList) {
-        metrics::counter!("eventbus_rebalances_total", "group" => self.config.group.clone(), "kind" => "revoke")
-            .increment(1);
+        self.count_rebalance("revoke");
         let elements = partitions.elements();
-        let epochs: Vec<Epoch> = elements
-            .iter()
-            .filter_map(|it| self.dispatcher.find(it.topic(), it.partition()))
-            .collect();
+        let is_meant = |it: &Queue| {
+            elements.iter().any(|at| (at.topic(), at.partition()) == (&*it.topic, it.partition))
+        };
+        let epochs: Vec<Epoch> =
+            self.queues.iter().filter(|(_, it)| is_meant(it)).map(|(it, _)| *it).collect();
         // Others own what was lost already: there is nothing to finish and nothing to commit.
         let lost = self.consumer.assignment_lost();
         match lost {
@@ -306,31 +293,25 @@ impl Worker {
         // An eager group takes everything away before it gives; a cooperative one leaves the rest.
         let protocol = self.consumer.rebalance_protocol();
         self.joined = matches!(protocol, RebalanceProtocol::Cooperative) && !lost;
-        self.changes += 1;
-        tracing::info!(
-            group = self.config.group,
-            partitions = elements.len(),
-            lost,
-            "partitions were revoked"
-        );
+        self.status.changed();
+        let (group, partitions) = (&self.config.group, elements.len());
+        tracing::info!(group, partitions, lost, "partitions were revoked");
     }
 
-    /// Lets the work in flight of these partitions end, commits what is done and forgets them.
+    /// Lets the work in flight of these partitions end, commits what is done and forgets them. The others go on.
     fn give_up(&mut self, epochs: &[Epoch]) {
-        self.dispatcher.drain(epochs);
+        self.runners.state().dispatcher.drain(epochs);
         self.draining = true;
-        let deadline = Instant::now() + self.config.drain_limit.min(DRAIN_MAX);
-        self.dispatcher.settle();
-        while !self.dispatcher.is_idle(epochs) && Instant::now() < deadline {
-            let (_, next) = self.step();
-            if !self.dispatcher.is_idle(epochs) {
-                std::thread::park_timeout(next.unwrap_or(NAP).min(NAP));
-            }
+        let deadline = Instant::now() + self.config.drain_limit.min(LONGEST);
+        while !self.runners.state().dispatcher.is_idle(epochs) && Instant::now() < deadline {
+            self.step();
         }
-        self.dispatcher.settle();
-        let positions = self.dispatcher.positions(epochs);
+        let committed = self.committer.wait();
+        self.note(committed);
+        let positions = self.runners.state().dispatcher.positions(epochs);
         if positions.count() > 0 {
-            self.commit(&positions, CommitMode::Sync);
+            let outcome = self.consumer.commit(&positions, CommitMode::Sync);
+            self.note(Some((positions, outcome)));
         }
         epochs.iter().for_each(|it| self.forget(*it));
         self.draining = false;
@@ -338,15 +319,12 @@ impl Worker {
 
     /// A partition is not ours any more. What still runs is broken off.
     fn forget(&mut self, epoch: Epoch) {
-        let Some(assigned) = self.dispatcher.get(epoch) else { return };
-        let (topic, partition) = (assigned.topic.clone(), assigned.partition);
-        metrics::gauge!("eventbus_lag", "group" => self.config.group.clone(),
-            "topic" => topic.clone(), "partition" => partition.to_string())
-        .set(0.0);
-        let broken_off = self.dispatcher.remove(epoch);
+        let Some(Queue { topic, partition, .. }) = self.queues.remove(&epoch) else { return };
+        self.status.gauges.forget(&topic, partition);
+        let broken_off = self.runners.state().dispatcher.remove(epoch);
         if broken_off > 0 {
             tracing::warn!(
-                topic,
+                topic = &*topic,
                 partition,
                 broken_off,
                 "work was broken off and will be repeated"
@@ -357,31 +335,30 @@ impl Worker {
     /// Takes records as far as the limits go. Answers whether any partition has more.
     fn fetch(&mut self) -> bool {
         let mut more = false;
-        let epochs: Vec<Epoch> = self.dispatcher.partitions().map(|(it, _)| it).collect();
-        for epoch in epochs {
-            for turn in 1..=TURN {
-                let Some(record) = self.next_record(epoch) else { break };
-                self.dispatcher.take(epoch, record);
-                more |= turn == TURN;
+        for (epoch, queue) in &self.queues {
+            for _ in 0..CHUNKS {
+                let room = self.runners.state().dispatcher.room(*epoch).min(CHUNK);
+                let chunk: Vec<Box<Tried>> =
+                    std::iter::from_fn(|| self.next_record(queue)).take(room).collect();
+                more |= room > 0 && chunk.len() == room;
+                if chunk.is_empty() {
+                    break;
+                }
+                take(&self.runners, *epoch, chunk);
             }
         }
         more
     }
 
-    fn next_record(&self, epoch: Epoch) -> Option<rdkafka::message::OwnedMessage> {
-        // A share each, so that a partition whose records wait does not hold up the others.
-        let share = (self.config.buffered_bytes_max / self.dispatcher.len().max(1)).max(1);
-        let assigned = self.dispatcher.get(epoch)?;
-        if assigned.bytes() >= share || assigned.window() >= self.config.partition_window {
-            return None;
-        }
-        match assigned.queue.poll(Duration::ZERO)? {
-            Ok(record) => Some(record.detach()),
+    fn next_record(&self, queue: &Queue) -> Option<Box<Tried>> {
+        match queue.records.poll(Duration::ZERO)? {
+            Ok(record) => Some(Box::new(Tried::new(Record::of(&queue.topic, &record)))),
             Err(err) => {
+                let (group, topic) = (self.config.group.clone(), queue.topic.to_string());
                 metrics::counter!("eventbus_partition_errors_total",
-                    "group" => self.config.group.clone(), "topic" => assigned.topic.clone())
+                    "group" => group, "topic" => topic)
                 .increment(1);
-                tracing::warn!(%err, topic = assigned.topic, partition = assigned.partition,
+                tracing::warn!(%err, topic = &*queue.topic, partition = queue.partition,
                     "a partition reports an error");
                 None
             }
@@ -389,45 +366,62 @@ impl Worker {
     }
 
     fn commit_if_due(&mut self) {
-        let (auto, asynchronous) = (self.config.auto_commit, self.config.asynchronous_commit);
-        let waited = self.committed_at.elapsed() >= self.config.commit_every;
-        if auto {
-            self.store();
-            if asynchronous || !waited {
-                return;
-            }
-        } else if !waited && self.dispatcher.done_since_commit() < self.config.commit_every_records
-        {
+        let committed = self.committer.poll();
+        self.note(committed);
+        if self.draining || self.committer.is_busy() {
             return;
         }
-        let offsets = self.dispatcher.uncommitted(auto);
-        if offsets.count() > 0 {
-            self.commit(&offsets, if asynchronous { CommitMode::Async } else { CommitMode::Sync });
-        }
+        let (auto, asynchronous) = (self.config.auto_commit, self.config.asynchronous_commit);
+        let waited = self.committed_at.elapsed() >= self.config.commit_every;
+        let offsets = {
+            let mut state = self.runners.state();
+            let done = state.dispatcher.done_since_commit();
+            if !waited && (done < self.config.commit_every_records || (auto && !asynchronous)) {
+                return;
+            }
+            state.dispatcher.begin_commit();
+            state.dispatcher.uncommitted(auto && !asynchronous)
+        };
         self.committed_at = Instant::now();
+        if auto {
+            self.store();
+        }
+        if offsets.count() == 0 {
+            return;
+        }
+        match (auto, asynchronous) {
+            (_, false) => self.committer.commit(&self.consumer, offsets),
+            (true, true) => (),
+            (false, true) => {
+                let outcome = self.consumer.commit(&offsets, CommitMode::Async);
+                self.note(Some((offsets, outcome)));
+            }
+        }
     }
 
     /// Hands what is done to librdkafka, which commits it in the background.
     fn store(&mut self) {
-        let offsets = self.dispatcher.uncommitted(false);
+        let offsets = self.runners.state().dispatcher.uncommitted(false);
         if offsets.count() == 0 {
             return;
         }
         match self.consumer.store_offsets(&offsets) {
-            Ok(()) if self.config.asynchronous_commit => self.dispatcher.mark_committed(&offsets),
+            Ok(()) if self.config.asynchronous_commit => {
+                self.runners.state().dispatcher.mark_committed(&offsets);
+            }
             Ok(()) => (),
             Err(err) => tracing::warn!(%err, "offsets could not be stored"),
         }
     }
 
-    fn commit(&mut self, offsets: &TopicPartitionList, mode: CommitMode) {
-        let committed = self.consumer.commit(offsets, mode);
-        let outcome = if committed.is_ok() { "ok" } else { "failed" };
+    fn note(&mut self, committed: Option<(TopicPartitionList, KafkaResult<()>)>) {
+        let Some((offsets, outcome)) = committed else { return };
+        let word = if outcome.is_ok() { "ok" } else { "failed" };
         metrics::counter!("eventbus_commits_total",
-            "group" => self.config.group.clone(), "outcome" => outcome)
+            "group" => self.config.group.clone(), "outcome" => word)
         .increment(1);
-        match committed {
-            Ok(()) => self.dispatcher.mark_committed(offsets),
+        match outcome {
+            Ok(()) => self.runners.state().dispatcher.mark_committed(&offsets),
             // The next group takes these offsets with it.
             Err(err) => tracing::warn!(%err, "offsets were not committed"),
         }
@@ -435,10 +429,12 @@ impl Worker {
 
     /// The client is of no use any more: forgets its partitions and, after a pause, makes another.
     fn renew(&mut self) -> Left {
-        let all: Vec<Epoch> = self.dispatcher.partitions().map(|(it, _)| it).collect();
+        let all: Vec<Epoch> = self.queues.keys().copied().collect();
         all.into_iter().for_each(|it| self.forget(it));
+        let committed = self.committer.wait();
+        self.note(committed);
         self.joined = false;
-        self.changes += 1;
+        self.status.changed();
         self.tell();
         self.consumer.context().leave();
         loop {
@@ -452,7 +448,7 @@ impl Worker {
                     return Left::Closed;
                 }
             }
-            match connect(&self.client, &self.config.group, &self.waker) {
+            match connect(&self.client, &self.config, &self.waker) {
                 Ok(consumer) => break self.consumer = consumer,
                 Err(err) => tracing::error!(%err, "no new consumer could be made, trying again"),
             }
@@ -461,19 +457,15 @@ impl Worker {
         Left::Failed
     }
 
+    fn count_rebalance(&self, kind: &'static str) {
+        metrics::counter!("eventbus_rebalances_total",
+            "group" => self.config.group.clone(), "kind" => kind)
+        .increment(1);
+    }
+
     fn tell(&mut self) {
-        let now = (self.changes, self.consumer.context().is_connected());
-        if self.told == Some(now) {
-            return;
-        }
-        self.told = Some(now);
-        let partitions = self.dispatcher.partitions();
-        self.status.send_replace(Status {
-            topics: self.registries.keys().cloned().collect(),
-            assignment: partitions.map(|(_, it)| (it.topic.clone(), it.partition)).collect(),
-            joined: self.joined,
-            connected: now.1,
-        });
+        let assignment = self.queues.values().map(|it| (it.topic.to_string(), it.partition));
+        self.status.tell(self.consumer.context().is_connected(), self.joined, assignment);
     }
 }
 
@@ -481,10 +473,30 @@ impl Drop for Worker {
     /// However the thread ends: nobody waits for it to carry out a rebalance, and nobody takes it for alive.
     fn drop(&mut self) {
         self.consumer.context().leave();
-        self.status.send_modify(|it| {
-            it.assignment.clear();
-            (it.joined, it.connected) = (false, false);
-        });
+        self.status.end();
         // Dropping the last handle of the client leaves the group.
     }
+}
+
+/// Hands records of a partition to the dispatcher and sees to it that somebody works on them.
+fn take(runners: &Arc<Runners>, epoch: Epoch, all: impl IntoIterator<Item = Box<Tried>>) {
+    let now = Instant::now();
+    let mut state = runners.state();
+    let registered = state.dispatcher.registered(epoch);
+    for tried in all {
+        let record = &tried.record;
+        let lane = registered.as_ref().map_or(Lane::Live, |it| (it.registry.lane)(record));
+        let (offset, bytes) = (record.offset(), record.size());
+        let expires_at = expiry(record, now);
+        let entry = Entry { lane, expires_at, bytes, alone: false, record: tried };
+        state.dispatcher.take(epoch, offset, entry, now);
+    }
+    runners.rouse(&mut state, now);
+}
+
+/// When a record is not worth to be handled any more. What cannot be read is told when it is handled.
+fn expiry(record: &Record, now: Instant) -> Option<Instant> {
+    let at: Timestamp = record.header("ce_expiresat")?.parse().ok()?;
+    let left = at.duration_since(Timestamp::now());
+    Some(now + Duration::try_from(left).unwrap_or_default().min(LONGEST))
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,6 +12,7 @@ use eventbus::{
     EventBusMessage, EventBusProducer, EventBusRegistry, Outcome, ProducerSettings, Settings,
     TraceContext,
 };
+use futures_util::{StreamExt, stream};
 use rdkafka::{
     ClientConfig, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -29,12 +31,18 @@ pub(crate) fn settings() -> Settings {
             performant_topics: BTreeSet::new(),
             max_in_flight: 16,
             partition_window: 500,
+            dispatch_ahead_max: 500,
+            sync_share: 0.1,
             buffered_bytes_max: 64 << 20,
             commit_every_records: 100,
             commit_every_ms: 100,
             attempts_max: 3,
-            handler_limit_seconds: 30,
+            record_limit_seconds: 600,
+            handler_limit_seconds: 9,
             drain_limit_seconds: 10,
+            stuck_after_seconds: 60,
+            dead_letters_run_max: 1_000,
+            dead_letters_share_max: 1.0,
             properties: Default::default(),
         },
         producer: ProducerSettings { flush_every_message: true, properties: Default::default() },
@@ -133,6 +141,13 @@ impl Bus {
     pub(crate) async fn publish(&self, key: &str, payload: &str) -> i64 {
         let message = self.message(Some(key), payload);
         self.producer.publish(&message).await.unwrap().offset
+    }
+
+    /// Publishes many messages side by side; those of one key keep their order.
+    pub(crate) async fn publish_all(&self, messages: impl IntoIterator<Item = EventBusMessage>) {
+        let send = async |it| self.producer.publish(&it).await.unwrap();
+        let mut sent = pin!(stream::iter(messages).map(send).buffered(1_000));
+        while sent.next().await.is_some() {}
     }
 
     /// What the group has committed for each partition that has a commit.

@@ -20,12 +20,18 @@ fn consumer(bus: &Bus, auto_commit: bool, asynchronous_commit: bool) -> EventBus
         asynchronous_commit,
         max_in_flight: 8,
         partition_window: 100,
+        dispatch_ahead_max: 500,
+        sync_share: 0.1,
         buffered_bytes_max: 1 << 20,
         commit_every_records: 10,
         commit_every: Duration::from_millis(100),
         attempts_max: 3,
         handler_limit: Duration::from_secs(10),
         drain_limit: Duration::from_secs(5),
+        record_limit: Duration::from_secs(600),
+        stuck_after: Duration::from_secs(60),
+        dead_letters_run_max: 1_000,
+        dead_letters_share_max: 1.0,
     };
     let dead_letters = EventBusFactory::new("test", bus.settings.clone());
     let dead_letters = dead_letters.producer(ClientType::Default).unwrap();

@@ -8,12 +8,28 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rdkafka::mocking::MockCluster;
+use rdkafka::{
+    ClientContext, Message, Offset, TopicPartitionList,
+    consumer::{Consumer, StreamConsumer},
+    mocking::MockCluster,
+};
 
-use super::{Process, RunFolder, answers, apache_kafka::Started};
+use super::{Process, RunFolder, answers, apache_kafka::Started, client};
 use crate::wait::within;
 
 const READY: Duration = Duration::from_secs(20);
+/// The mock cluster has no request that makes a topic. Clients ask by a record to this one instead: its key
+/// is the name of the topic, its value how many partitions it has.
+pub(crate) const TOPIC_MAKER: &str = "embedded-broker-topic-maker";
+
+/// How the mock cluster is.
+#[derive(Debug, Clone, Default)]
+pub struct Mock {
+    /// How long an answer takes at least.
+    pub round_trip: Duration,
+    /// Topics beside the registry's, with their partitions.
+    pub further_topics: Vec<(String, i32)>,
+}
 
 /// Serves the registry's topics, writes `kafka ADDRESS` into `address_file` and stays until it is
 /// told to end.
@@ -21,20 +37,59 @@ const READY: Duration = Duration::from_secs(20);
 /// # Errors
 /// When the mock cluster cannot be made.
 pub async fn serve(address_file: &Path) -> Result<()> {
+    serve_as(address_file, &Mock::default()).await
+}
+
+/// [`serve`] with a round trip and further topics.
+///
+/// # Errors
+/// When the mock cluster cannot be made.
+pub async fn serve_as(address_file: &Path, mock: &Mock) -> Result<()> {
     let cluster = MockCluster::new(1).context("start librdkafka's mock cluster")?;
-    for topic in crate::topics::wanted() {
+    let registry = crate::topics::wanted().into_iter().map(|it| (it.name, it.partitions));
+    let maker = (TOPIC_MAKER.to_owned(), 1);
+    for (name, partitions) in registry.chain(mock.further_topics.iter().cloned()).chain([maker]) {
         cluster
-            .create_topic(&topic.name, topic.partitions, 1)
-            .with_context(|| format!("make the topic {}", topic.name))?;
+            .create_topic(&name, partitions, 1)
+            .with_context(|| format!("make the topic {name}"))?;
+    }
+    if !mock.round_trip.is_zero() {
+        cluster.broker_round_trip_time(1, mock.round_trip).context("set the round trip")?;
     }
     let partial = address_file.with_extension("partial");
     fs::write(&partial, format!("kafka {}\n", cluster.bootstrap_servers()))?;
     fs::rename(&partial, address_file).context("tell our address")?;
-    super::told_to_end().await
+    tokio::select! {
+        ended = super::told_to_end() => ended,
+        failed = make_topics(&cluster) => failed,
+    }
 }
 
-/// Starts `command ADDRESS_FILE`, which calls [`serve`], and waits until it answers.
-pub(super) async fn start(command: &[PathBuf], run: &RunFolder) -> Result<Started> {
+/// Makes what clients ask for, for ever.
+async fn make_topics<C: ClientContext>(cluster: &MockCluster<'_, C>) -> Result<()> {
+    let mut config = client(&cluster.bootstrap_servers());
+    config.set("group.id", "embedded-broker").set("enable.auto.commit", "false");
+    let consumer: StreamConsumer = config.create().context("make a consumer")?;
+    let mut assignment = TopicPartitionList::new();
+    assignment.add_partition_offset(TOPIC_MAKER, 0, Offset::Beginning)?;
+    consumer.assign(&assignment)?;
+    loop {
+        let record = consumer.recv().await.context("read which topics are asked for")?;
+        let text = |it: Option<&[u8]>| String::from_utf8_lossy(it.unwrap_or_default()).into_owned();
+        let (name, partitions) = (text(record.key()), text(record.payload()));
+        let partitions = partitions.parse().context("a topic has a number of partitions")?;
+        // Two may have asked for the same one; who gets none sees that it does not appear.
+        if let Err(error) = cluster.create_topic(&name, partitions, 1) {
+            eprintln!("make the topic {name}: {error}");
+        }
+    }
+}
+
+/// Starts `command ADDRESS_FILE`, which calls [`serve`] or [`serve_as`], and waits until it answers.
+///
+/// # Errors
+/// When it does not.
+pub async fn start(command: &[PathBuf], run: &RunFolder) -> Result<Started> {
     let address_file = run.path().join("broker.address");
     let (program, arguments) = command.split_first().context("a command has a program")?;
     let mut broker = Command::new(program);

@@ -1,6 +1,10 @@
 //! Which tests ran and how they ended, read from what cargo and libtest print.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -12,11 +16,12 @@ use crate::tools::variable;
 /// One test of the last run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {
-    /// The package, and for an integration test `::` and the name of its binary.
+    /// The package, and for an integration test `::` and the name of its binary; behind it what
+    /// a stage that runs a binary once more calls itself.
     pub binary: String,
     /// The test's path in the binary.
     pub name: String,
-    /// `ok`, `failed` or `ignored`.
+    /// `ok`, `failed`, `ignored`, `by hand` (what says so of itself) or `skipped` (what a stage leaves out).
     pub status: String,
 }
 
@@ -27,8 +32,11 @@ pub fn report_path() -> PathBuf {
     target.unwrap_or_else(|| workspace().join("target")).join("test-report.json")
 }
 
-/// The test binaries of the workspace: file name to the name in the report.
-pub(super) struct Binaries(BTreeMap<String, String>);
+/// What the reason of an ignored test begins with that nobody misses where all tests run.
+const BY_HAND: [&str; 2] = ["by hand: ", "no test: "];
+
+/// The test binaries of the workspace: path to the name in the report.
+pub(super) struct Binaries(BTreeMap<PathBuf, String>);
 
 impl Binaries {
     /// Reads them from cargo's messages.
@@ -45,10 +53,15 @@ impl Binaries {
                 Some("bin") => format!("{package}::bin/{name}"),
                 _ => package.to_owned(),
             };
-            let file = executable.rsplit('/').next().unwrap_or_default();
-            all.insert(file.to_owned(), binary);
+            all.insert(PathBuf::from(executable), binary);
         }
         Ok(Self(all))
+    }
+
+    /// The name of the binary with this file name.
+    fn name(&self, file: &str) -> Option<&str> {
+        let mut all = self.0.iter();
+        all.find(|it| it.0.file_name().is_some_and(|it| it == file)).map(|it| &**it.1)
     }
 }
 
@@ -64,25 +77,54 @@ fn package_of(id: &str) -> &str {
 /// Takes down one run.
 pub(super) struct Report {
     binaries: Binaries,
+    /// Stands behind the names of binaries.
+    stage: &'static str,
     running: String,
     tests: BTreeMap<(String, String), &'static str>,
 }
 
 impl Report {
     pub(super) fn new(binaries: Binaries) -> Self {
-        Self { binaries, running: String::new(), tests: BTreeMap::new() }
+        Self { binaries, stage: "", running: String::new(), tests: BTreeMap::new() }
     }
 
     /// One line of what cargo or a test binary printed.
     pub(super) fn line(&mut self, line: &str) {
         if let Some(running) = line.trim_start().strip_prefix("Running ") {
             let file = running.rsplit(['/', '(']).next().unwrap_or_default().trim_end_matches(')');
-            self.running = self.binaries.0.get(file).cloned().unwrap_or_else(|| file.to_owned());
+            let binary = self.binaries.name(file).unwrap_or(file).to_owned();
+            self.runs(&binary);
         } else if let Some((name, status)) = result(line) {
             self.tests.insert((self.running.clone(), name.to_owned()), status);
         }
     }
 
+    /// What runs from now on has this behind the names of its binaries.
+    pub(super) fn stage(&mut self, name: &'static str) {
+        self.stage = name;
+    }
+
+    /// The next results are those of `binary`.
+    pub(super) fn runs(&mut self, binary: &str) {
+        self.running = format!("{binary}{}", self.stage);
+    }
+
+    /// A stage leaves a test out.
+    pub(super) fn skipped(&mut self, binary: &str, test: &str) {
+        self.tests.insert((format!("{binary}{}", self.stage), test.to_owned()), "skipped");
+    }
+
+    /// Whether there is such a test, as far as stages without a name have run.
+    pub(super) fn knows(&self, binary: &str, test: &str) -> bool {
+        self.tests.contains_key(&(binary.to_owned(), test.to_owned()))
+    }
+
+    /// The file of a binary.
+    pub(super) fn executable(&self, binary: &str) -> Option<&Path> {
+        self.binaries.0.iter().find(|it| it.1 == binary).map(|it| &**it.0)
+    }
+
+    /// The tests that should have run.
     pub(super) fn ignored(&self) -> Vec<String> {
         self.with_status("ignored")
     }
@@ -117,6 +159,10 @@ impl Report {
 fn result(line: &str) -> Option<(&str, &'static str)> {
     let (name, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
     let name = name.split(" - ").next()?;
+    let reason = outcome.strip_prefix("ignored, ").unwrap_or_default();
+    if BY_HAND.iter().any(|it| reason.starts_with(it)) {
+        return Some((name, "by hand"));
+    }
     let status = match outcome.split([',', ' ']).next()? {
         "ok" => "ok",
         "FAILED" => "failed",
@@ -143,10 +189,22 @@ mod tests {
             "     Running tests/it/main.rs (target/debug/deps/it-0a1b)",
             "test accounts::an_account_is_stored ... FAILED",
             "test accounts::later ... ignored, needs time",
+            "test accounts::long ... ignored, by hand: cargo test -- --ignored",
             "test result: FAILED. 0 passed; 1 failed",
         ] {
             report.line(line);
         }
+        report.stage(" (again)");
+        report.runs("rsclient::it");
+        report.line("test accounts::an_account_is_stored ... ok");
+        report.skipped("rsclient::it", "accounts::long");
+        assert!(report.knows("rsclient::it", "accounts::long"));
+        assert!(!report.knows("rsclient::it", "accounts::short"));
+        assert_eq!(
+            report.executable("rsclient::it"),
+            Some(Path::new("/w/target/debug/deps/it-0a1b"))
+        );
+        assert_eq!(report.ignored(), ["rsclient::it::accounts::later"]);
         let tests: Vec<_> = report.tests.iter().map(|it| (&*it.0.0, &*it.0.1, *it.1)).collect();
         assert_eq!(
             tests,
@@ -155,6 +213,9 @@ mod tests {
                 ("events", "ids::it_panics", "ok"),
                 ("rsclient::it", "accounts::an_account_is_stored", "failed"),
                 ("rsclient::it", "accounts::later", "ignored"),
+                ("rsclient::it", "accounts::long", "by hand"),
+                ("rsclient::it (again)", "accounts::an_account_is_stored", "ok"),
+                ("rsclient::it (again)", "accounts::long", "skipped"),
             ]
         );
     }

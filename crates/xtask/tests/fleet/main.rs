@@ -6,4 +6,5 @@ mod golden;
 mod histories;
 mod kills;
 mod outage;
+mod replay;
 mod world;

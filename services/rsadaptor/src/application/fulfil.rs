@@ -9,9 +9,8 @@ use events::{DeviceId, DeviceKind, ReplyStatus, Revision};
 use super::{Request, Result};
 use crate::{
     app::App,
-    domain::{Applied, Ending, Hash, Later, Plan, Want, Wish, plan},
+    domain::{Applied, Called, Ending, Hash, Later, Plan, Want, Wish, plan},
     infrastructure::{
-        hs::Called,
         problems::{later, store_later},
         store::{Recorded, StoreError},
     },
@@ -46,9 +45,6 @@ pub(super) async fn fulfil(app: &App, request: &Request, id: &DeviceId, wish: &W
 impl Errand<'_> {
     async fn round(&self) -> Round {
         let Self { app, request, id, wish } = *self;
-        if !request.has_expired() {
-            app.backend.look(id)?;
-        }
         let applied = self.stored(app.applied.find(id).await)?;
         let held = applied.as_ref().and_then(Applied::held);
         let decided = plan(applied.as_ref(), wish);

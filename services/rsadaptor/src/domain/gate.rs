@@ -1,10 +1,10 @@
-//! The gate in front of the backend: what an answer means for the record that asked and for all others.
+//! What an answer of the backend means for the record that asked.
 //!
-//! A state machine without a clock: every call says what time it is. Keys are device ids; records of one key are
-//! handled one at a time, so two calls under different keys are calls of different records.
+//! Without a clock: every call says what time it is. Keys are device ids; records of one key are handled one at a
+//! time, so two calls under different keys are calls of different records.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
@@ -20,19 +20,16 @@ const KEYS_KEPT: Duration = Duration::from_secs(3_600);
 /// What an operator may choose of the gate.
 #[derive(Clone, Copy, Debug)]
 pub struct GateLimits {
-    /// How often a closed gate lets one record try.
-    pub probe_interval: Duration,
     /// How long a record may be early before it is rejected.
     pub early: Duration,
     /// How often the backend's status may make a failure count.
     pub status_counts_every: Duration,
 }
 
-/// Whether calls go out, and what is remembered of those that did.
+/// What is remembered of calls.
 #[derive(Debug)]
 pub struct Gate {
     limits: GateLimits,
-    state: State,
     /// Calls that began or ended.
     tried: Recent,
     /// Calls that ended with a 2xx, by their end.
@@ -46,43 +43,29 @@ pub struct Gate {
     refused: HashMap<String, Instant>,
 }
 
-#[derive(Debug)]
-enum State {
+/// A call that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The key of the record that asked.
+    pub key: &'a str,
+    /// When it began.
+    pub began: Instant,
+    /// The attempt that it belongs to.
+    pub attempt: &'a Attempt,
+}
+
+/// Whether records were sent while a call was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Circuit {
+    /// They were.
+    Closed,
+    /// Only probes were.
     Open,
-    Closed(Closed),
 }
 
-#[derive(Debug)]
-struct Closed {
-    detail: String,
-    next_probe_at: Instant,
-    probe_under_way: bool,
-    /// Who has probed in this round.
-    probed: HashSet<String>,
-    /// Who waits, and when it last asked.
-    waiting: HashMap<String, Instant>,
-}
-
-/// The right to make one call.
+/// What became of a call for the record that asked, unless it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    key: String,
-    began: Instant,
-    probe: bool,
-}
-
-/// Whether a record may call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// It may; what it hears goes to [`Gate::heard`].
-    Call(Ticket),
-    /// Not now.
-    Wait(WaitReason),
-}
-
-/// What an answer means for the record that asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Called {
     /// The backend did it.
     Done {
         /// What it answered.
@@ -99,8 +82,6 @@ pub enum Verdict {
         /// Why.
         reason: String,
     },
-    /// The record waits.
-    Wait(WaitReason),
 }
 
 /// Why a record waits.
@@ -124,10 +105,8 @@ pub enum WaitReason {
         /// What went wrong.
         detail: String,
     },
-    /// Nothing is sent until a probe succeeds.
-    Closed {
-        /// When to ask again.
-        after: Duration,
+    /// The backend will have nothing from us.
+    Refused {
         /// What went wrong.
         detail: String,
     },
@@ -144,21 +123,11 @@ pub enum Counts {
     IfStatusIsWell,
 }
 
-/// What a verdict has changed for all records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Nothing is sent any more, except probes.
-    Closed,
-    /// Calls go out again.
-    Opened,
-}
-
 impl Gate {
-    /// An open gate.
+    /// A gate that has heard of nothing yet.
     pub fn new(limits: GateLimits) -> Self {
         Self {
             limits,
-            state: State::Open,
             tried: Recent::default(),
             succeeded: Recent::default(),
             succeeded_begin: Recent::default(),
@@ -168,116 +137,75 @@ impl Gate {
         }
     }
 
-    /// Why the gate is closed, if it is.
-    pub fn closed_for(&self) -> Option<&str> {
-        match &self.state {
-            State::Open => None,
-            State::Closed(closed) => Some(&closed.detail),
-        }
-    }
-
-    /// Whether a record would be let through now, without letting it through.
-    pub fn look(&mut self, key: &str, now: Instant) -> Option<WaitReason> {
-        match &mut self.state {
-            State::Open => None,
-            State::Closed(closed) => closed.look(key, now, self.limits.probe_interval),
-        }
-    }
-
-    /// Lets a record call, or not.
-    pub fn admit(&mut self, key: &str, now: Instant) -> Admission {
-        if let Some(reason) = self.look(key, now) {
-            return Admission::Wait(reason);
-        }
-        let probe = match &mut self.state {
-            State::Open => false,
-            State::Closed(closed) => {
-                closed.begin_probe(key);
-                true
-            }
-        };
+    /// A record calls.
+    pub fn began(&mut self, key: &str, now: Instant) {
         self.tried.note(key, now);
-        Admission::Call(Ticket { key: key.to_owned(), began: now, probe })
-    }
-
-    /// A call that was begun ends without an answer.
-    pub fn abandon(&mut self, ticket: &Ticket) {
-        if let (State::Closed(closed), true) = (&mut self.state, ticket.probe) {
-            closed.probe_under_way = false;
-        }
     }
 
     /// Says what an answer means.
+    ///
+    /// # Errors
+    /// The record waits.
     pub fn heard(
         &mut self,
-        ticket: &Ticket,
+        call: &Call<'_>,
         answer: &Answer,
-        attempt: &Attempt,
+        circuit: Circuit,
         now: Instant,
-    ) -> (Verdict, Option<Change>) {
-        let key = ticket.key.as_str();
-        self.tried.note(key, now);
-        let verdict = match answer {
+    ) -> Result<Called, WaitReason> {
+        self.tried.note(call.key, now);
+        match answer {
             Answer::Done { http_status } => {
-                self.succeeded.note(key, now);
-                self.succeeded_begin.note(key, ticket.began);
-                Verdict::Done { http_status: *http_status }
+                self.succeeded.note(call.key, now);
+                self.succeeded_begin.note(call.key, call.began);
+                Ok(Called::Done { http_status: *http_status })
             }
-            Answer::NotSent => Verdict::NotSent,
-            Answer::Stale => Verdict::Superseded,
-            Answer::Wrong { http_status, detail } => {
-                Verdict::Rejected { http_status: Some(*http_status), reason: detail.clone() }
-            }
-            Answer::Early { http_status, detail } => {
-                self.early(key, *http_status, detail, attempt, now)
-            }
+            Answer::NotSent => Ok(Called::NotSent),
+            Answer::Stale => Ok(Called::Superseded),
+            Answer::Wrong { http_status, detail } => Ok(rejected(*http_status, detail)),
+            Answer::Early { http_status, detail } => self.early(call, *http_status, detail, now),
             Answer::Trouble { http_status, retry_after, detail } => {
-                self.still_closed(ticket, now);
                 let (http_status, retry_after) = (*http_status, *retry_after);
-                let (counts, detail) = (self.counts(key, attempt, now), detail.clone());
-                return (
-                    Verdict::Wait(WaitReason::Trouble { counts, http_status, retry_after, detail }),
-                    None,
-                );
+                let (counts, detail) = (self.counts(call, now), detail.clone());
+                Err(WaitReason::Trouble { counts, http_status, retry_after, detail })
             }
             Answer::Misconfigured { http_status, detail } => {
-                return self.misconfigured(ticket, (*http_status, detail), attempt, now);
+                let (is_alone, detail) = (self.is_alone(call, now), detail.clone());
+                if is_alone && circuit == Circuit::Closed {
+                    let (counts, http_status, retry_after) = (Counts::Yes, *http_status, None);
+                    return Err(WaitReason::Trouble { counts, http_status, retry_after, detail });
+                }
+                Err(WaitReason::Refused { detail })
             }
-        };
-        let opens = ticket.probe && self.closed_for().is_some();
-        if opens {
-            self.state = State::Open;
         }
-        (verdict, opens.then_some(Change::Opened))
     }
 
     fn early(
         &mut self,
-        key: &str,
+        call: &Call<'_>,
         http_status: u16,
         detail: &str,
-        attempt: &Attempt,
         now: Instant,
-    ) -> Verdict {
+    ) -> Result<Called, WaitReason> {
         tidy(&mut self.early, now);
         // What is remembered of the key may be another record's.
-        let since = self.early.get(key).copied().filter(|it| *it >= attempt.first_attempt_at);
-        let since = since.unwrap_or(now);
-        self.early.insert(key.to_owned(), since);
+        let since = self.early.get(call.key).copied();
+        let since = since.filter(|it| *it >= call.attempt.first_attempt_at).unwrap_or(now);
+        self.early.insert(call.key.to_owned(), since);
         let left = self.limits.early.saturating_sub(now - since);
         if left.is_zero() {
-            self.early.remove(key);
-            return Verdict::Rejected { http_status: Some(http_status), reason: detail.to_owned() };
+            self.early.remove(call.key);
+            return Ok(rejected(http_status, detail));
         }
-        Verdict::Wait(WaitReason::Early { left, detail: detail.to_owned() })
+        Err(WaitReason::Early { left, detail: detail.to_owned() })
     }
 
-    fn counts(&mut self, key: &str, attempt: &Attempt, now: Instant) -> Counts {
-        let since = attempt.previous_failure_at.unwrap_or(attempt.first_attempt_at);
-        if self.succeeded.to_another_since(key, since) {
+    fn counts(&mut self, call: &Call<'_>, now: Instant) -> Counts {
+        let since = call.attempt.previous_failure_at.unwrap_or(call.attempt.first_attempt_at);
+        if self.succeeded.to_another_since(call.key, since) {
             return Counts::Yes;
         }
-        if self.tried.to_another_since(key, since) {
+        if self.tried.to_another_since(call.key, since) {
             return Counts::No;
         }
         let every = self.limits.status_counts_every;
@@ -288,97 +216,18 @@ impl Gate {
         Counts::IfStatusIsWell
     }
 
-    /// A probe that brought no news: the next one has to wait.
-    fn still_closed(&mut self, ticket: &Ticket, now: Instant) {
-        let next_probe_at = now + self.limits.probe_interval;
-        if let (State::Closed(closed), true) = (&mut self.state, ticket.probe) {
-            closed.probe_under_way = false;
-            closed.next_probe_at = next_probe_at;
-        }
-    }
-
-    fn misconfigured(
-        &mut self,
-        ticket: &Ticket,
-        (http_status, detail): (Option<u16>, &str),
-        attempt: &Attempt,
-        now: Instant,
-    ) -> (Verdict, Option<Change>) {
-        let key = ticket.key.as_str();
-        let interval = self.limits.probe_interval;
-        self.still_closed(ticket, now);
+    /// Whether another record got through between two refusals of this one: it may not be us, but this record. It
+    /// may also be that all are refused once more, so once is not enough to tell.
+    fn is_alone(&mut self, call: &Call<'_>, now: Instant) -> bool {
         tidy(&mut self.refused, now);
-        let before = self.refused.insert(key.to_owned(), now);
-        let before = before.filter(|it| *it >= attempt.first_attempt_at);
-        // Another one got through between two failures of this one: it may not be us, but this record. It may also
-        // be that all are refused once more, so once is not enough to tell.
-        let alone = before.is_some_and(|it| self.succeeded_begin.to_another_since(key, it));
-        if alone && self.closed_for().is_none() {
-            let (counts, retry_after, detail) = (Counts::Yes, None, detail.to_owned());
-            let failed = WaitReason::Trouble { counts, http_status, retry_after, detail };
-            return (Verdict::Wait(failed), None);
-        }
-        let change = match &mut self.state {
-            State::Closed(closed) => {
-                closed.waiting.insert(key.to_owned(), now);
-                None
-            }
-            State::Open => {
-                let answer = http_status.map_or_else(String::new, |it| format!("{it}: "));
-                let mut closed = Closed::new(format!("{answer}{detail}"), now + interval);
-                closed.probed.insert(key.to_owned());
-                closed.waiting.insert(key.to_owned(), now);
-                self.state = State::Closed(closed);
-                Some(Change::Closed)
-            }
-        };
-        let detail = detail.to_owned();
-        (Verdict::Wait(WaitReason::Closed { after: interval, detail }), change)
+        let before = self.refused.insert(call.key.to_owned(), now);
+        let before = before.filter(|it| *it >= call.attempt.first_attempt_at);
+        before.is_some_and(|it| self.succeeded_begin.to_another_since(call.key, it))
     }
 }
 
-impl Closed {
-    fn new(detail: String, next_probe_at: Instant) -> Self {
-        Self {
-            detail,
-            next_probe_at,
-            probe_under_way: false,
-            probed: HashSet::new(),
-            waiting: HashMap::new(),
-        }
-    }
-
-    fn look(&mut self, key: &str, now: Instant, interval: Duration) -> Option<WaitReason> {
-        self.waiting.insert(key.to_owned(), now);
-        let until_probe = self.next_probe_at.saturating_duration_since(now);
-        let after = if !until_probe.is_zero() {
-            until_probe
-        } else if self.probe_under_way || self.somebody_else_is_next(key, now, interval) {
-            interval / 2
-        } else {
-            return None;
-        };
-        Some(WaitReason::Closed { after, detail: self.detail.clone() })
-    }
-
-    /// Whether this record has probed in this round and one that waits has not.
-    fn somebody_else_is_next(&mut self, key: &str, now: Instant, interval: Duration) -> bool {
-        if !self.probed.contains(key) {
-            return false;
-        }
-        // Whoever has not asked for so long has left: it went to another process.
-        let asked_lately = |at: &Instant| now - *at < interval * 3;
-        self.waiting.retain(|_, at| asked_lately(at));
-        self.waiting.keys().any(|it| !self.probed.contains(it))
-    }
-
-    fn begin_probe(&mut self, key: &str) {
-        if self.probed.contains(key) {
-            self.probed.clear();
-        }
-        self.probed.insert(key.to_owned());
-        self.probe_under_way = true;
-    }
+fn rejected(http_status: u16, reason: &str) -> Called {
+    Called::Rejected { http_status: Some(http_status), reason: reason.to_owned() }
 }
 
 fn tidy(keys: &mut HashMap<String, Instant>, now: Instant) {

@@ -2,7 +2,7 @@
 //!
 //! - [`configuration_of`], [`Body`]: effective configurations as HS Admin models
 //! - [`plan`]: what a record asks for, against what is applied already
-//! - [`Gate`]: what an answer of the backend means for the record that asked and for the others
+//! - [`Gate`]: what an answer of the backend means for the record that asked
 
 mod applied;
 mod attempt;
@@ -13,7 +13,7 @@ mod recent;
 pub use applied::{Applied, Hash, Plan, Spared, Want, Wish, plan};
 pub use attempt::{Attempt, Ending, Later};
 pub use builders::{Body, configuration_of, live_action, resource_of};
-pub use gate::{Admission, Change, Counts, Gate, GateLimits, Ticket, Verdict, WaitReason};
+pub use gate::{Call, Called, Circuit, Counts, Gate, GateLimits, WaitReason};
 
 #[cfg(test)]
 mod tests {

@@ -1,17 +1,18 @@
-//! The backend, behind its gate: every call asks the gate first and tells it what it heard.
+//! The backend: every call tells the gate and the destination what it heard.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chassis::{CancellationToken, Probe};
+use eventbus::{Change, Destination, Heard};
 use events::{DeviceId, DeviceKind, Revision};
 use hs_admin::{Answer, HsAdmin, Mode};
+use tokio::time::Instant;
 
 use crate::domain::{
-    Admission, Attempt, Body, Change, Counts, Gate, GateLimits, Later, Ticket, Verdict, WaitReason,
-    resource_of,
+    Attempt, Body, Call, Called, Circuit, Counts, Gate, GateLimits, Later, WaitReason, resource_of,
 };
 
 /// The backend. Cheap to clone; clones share the gate.
@@ -23,38 +24,29 @@ struct Inner {
     admin: HsAdmin,
     mode: Mode,
     gate: Mutex<Gate>,
+    destination: Destination,
     probe: Probe,
     /// What is wrong with the backend's own status, as far as it was heard.
     unwell: Mutex<Option<String>>,
 }
 
-/// What became of a call that was not put off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Called {
-    /// The backend did it.
-    Done {
-        /// What it answered.
-        http_status: u16,
-    },
-    /// A dry run.
-    NotSent,
-    /// The backend has something newer.
-    Superseded,
-    /// The record is wrong.
-    Rejected {
-        /// What the backend answered.
-        http_status: Option<u16>,
-        /// Why.
-        reason: String,
-    },
-}
-
 impl Backend {
-    /// A backend behind an open gate; `probe` shows how it is.
-    pub fn new(admin: HsAdmin, mode: Mode, limits: GateLimits, probe: Probe) -> Self {
+    /// A backend that is taken to work; `probe` shows how it is.
+    pub fn new(
+        admin: HsAdmin,
+        mode: Mode,
+        limits: GateLimits,
+        destination: Destination,
+        probe: Probe,
+    ) -> Self {
         metrics::gauge!("rsadaptor_hs_misconfigured").set(0.0);
         let (gate, unwell) = (Mutex::new(Gate::new(limits)), Mutex::default());
-        Self(Arc::new(Inner { admin, mode, gate, probe, unwell }))
+        Self(Arc::new(Inner { admin, mode, gate, destination, probe, unwell }))
+    }
+
+    /// What protects it.
+    pub fn destination(&self) -> &Destination {
+        &self.0.destination
     }
 
     /// Whether nothing is sent at all.
@@ -62,17 +54,6 @@ impl Backend {
         match self.0.mode {
             Mode::Rest => false,
             Mode::Log => true,
-        }
-    }
-
-    /// Nothing while the gate is closed for this record.
-    ///
-    /// # Errors
-    /// The gate is closed: the record waits.
-    pub fn look(&self, id: &DeviceId) -> Result<(), Later> {
-        match self.gate().look(id.as_str(), Instant::now()) {
-            Some(WaitReason::Closed { after, detail }) => Err(closed(after, &detail)),
-            Some(WaitReason::Trouble { .. } | WaitReason::Early { .. }) | None => Ok(()),
         }
     }
 
@@ -127,33 +108,66 @@ impl Backend {
         attempt: &Attempt,
         request: impl Future<Output = Answer>,
     ) -> Result<Called, Later> {
-        let admission = self.gate().admit(id.as_str(), Instant::now());
-        let ticket = match admission {
-            Admission::Call(ticket) => ticket,
-            Admission::Wait(reason) => return self.put_off(reason, attempt).await,
-        };
-        let mut pass = Pass { backend: self, ticket, heard: false };
+        let (key, began) = (id.as_str(), Instant::now());
+        lock(&self.0.gate).began(key, began.into_std());
         let answer = request.await;
-        let (verdict, change) = pass.heard(&answer, attempt);
-        drop(pass);
-        if let Some(change) = change {
-            self.changed(change, &answer);
+        let circuit = match self.0.destination.open_for() {
+            Some(_) => Circuit::Open,
+            None => Circuit::Closed,
+        };
+        let (call, now) = (Call { key, began: began.into_std(), attempt }, Instant::now());
+        let called = lock(&self.0.gate).heard(&call, &answer, circuit, now.into_std());
+        self.tell(began, &answer, &called);
+        match called {
+            Ok(called) => Ok(called),
+            Err(reason) => self.put_off(reason, attempt).await,
         }
-        match verdict {
-            Verdict::Done { http_status } => Ok(Called::Done { http_status }),
-            Verdict::NotSent => Ok(Called::NotSent),
-            Verdict::Superseded => Ok(Called::Superseded),
-            Verdict::Rejected { http_status, reason } => {
-                Ok(Called::Rejected { http_status, reason })
+    }
+
+    /// Tells the destination what an answer means for all records.
+    fn tell(&self, began: Instant, answer: &Answer, called: &Result<Called, WaitReason>) {
+        let heard = match answer {
+            Answer::NotSent => return,
+            Answer::Done { .. } | Answer::Stale | Answer::Wrong { .. } | Answer::Early { .. } => {
+                Heard::Well
             }
-            Verdict::Wait(reason) => self.put_off(reason, attempt).await,
+            Answer::Trouble { http_status: Some(429 | 503), .. } => {
+                Heard::Pressed(describe(answer))
+            }
+            Answer::Trouble { .. } => Heard::Trouble(describe(answer)),
+            Answer::Misconfigured { .. } => match called {
+                Err(WaitReason::Refused { .. }) => {
+                    Heard::Refused(format!("misconfigured: {}", describe(answer)))
+                }
+                // It may be the fault of the record alone.
+                Ok(_) | Err(WaitReason::Trouble { .. } | WaitReason::Early { .. }) => return,
+            },
+        };
+        let misconfigured = if let Heard::Refused(_) = heard { 1.0 } else { 0.0 };
+        match self.0.destination.heard(began, heard) {
+            Some(Change::Opened(why)) => {
+                metrics::gauge!("rsadaptor_hs_misconfigured").set(misconfigured);
+                tracing::error!(why, "sending stopped, except for probes");
+            }
+            Some(Change::Closed) => {
+                metrics::gauge!("rsadaptor_hs_misconfigured").set(0.0);
+                tracing::info!("a probe got through: sending again");
+            }
+            None => return,
         }
+        self.show();
     }
 
     async fn put_off(&self, reason: WaitReason, attempt: &Attempt) -> Result<Called, Later> {
         let backoff = eventbus::backoff(attempt.number);
         match reason {
-            WaitReason::Closed { after, detail } => Err(closed(after, &detail)),
+            WaitReason::Refused { detail } => {
+                // The next probe is another record's.
+                let interval = self.0.destination.probe_interval();
+                let after = interval + eventbus::jitter(interval / 4);
+                let reason = format!("misconfigured, waiting: {detail}");
+                Err(Later { after, counted: false, reason })
+            }
             WaitReason::Early { left, detail } => {
                 let after = backoff.max(Duration::from_millis(50)).min(left);
                 Err(Later { after, counted: false, reason: format!("early: {detail}") })
@@ -174,59 +188,12 @@ impl Backend {
         }
     }
 
-    fn changed(&self, change: Change, answer: &Answer) {
-        match change {
-            Change::Closed => {
-                metrics::gauge!("rsadaptor_hs_misconfigured").set(1.0);
-                tracing::error!(answer = describe(answer), "misconfigured: sending stopped");
-            }
-            Change::Opened => {
-                metrics::gauge!("rsadaptor_hs_misconfigured").set(0.0);
-                tracing::info!("a probe got through: sending again");
-            }
-        }
-        self.show();
-    }
-
     fn show(&self) {
-        let closed = self.gate().closed_for().map(|it| format!("misconfigured: {it}"));
-        match closed.or_else(|| lock(&self.0.unwell).clone()) {
+        match self.0.destination.open_for().or_else(|| lock(&self.0.unwell).clone()) {
             Some(reason) => self.0.probe.failing(reason),
             None => self.0.probe.ok(),
         }
     }
-
-    fn gate(&self) -> MutexGuard<'_, Gate> {
-        lock(&self.0.gate)
-    }
-}
-
-/// A call that is under way. One that is given up gives its place at the gate back.
-struct Pass<'a> {
-    backend: &'a Backend,
-    ticket: Ticket,
-    heard: bool,
-}
-
-impl Pass<'_> {
-    fn heard(&mut self, answer: &Answer, attempt: &Attempt) -> (Verdict, Option<Change>) {
-        self.heard = true;
-        self.backend.gate().heard(&self.ticket, answer, attempt, Instant::now())
-    }
-}
-
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        if !self.heard {
-            self.backend.gate().abandon(&self.ticket);
-        }
-    }
-}
-
-fn closed(after: Duration, detail: &str) -> Later {
-    // Those that wait come back one after the other.
-    let after = after + Duration::from_millis(5) + eventbus::jitter(after / 4);
-    Later { after, counted: false, reason: format!("misconfigured, waiting: {detail}") }
 }
 
 fn describe(answer: &Answer) -> String {

@@ -17,12 +17,13 @@ const SOURCE: &str = "/rsadaptor";
 
 /// The topics of the service, each with its callback.
 pub fn registries(app: &App, replies: &EventBusProducer) -> Vec<EventBusRegistry> {
-    let (app, replies) = (app.clone(), replies.clone());
+    let (backend, app, replies) = (app.backend.clone(), app.clone(), replies.clone());
     let topic = RsProvisioningEvent::topic().name;
-    vec![EventBusRegistry::new(topic, move |delivery| {
+    let provisioning = EventBusRegistry::new(topic, move |delivery| {
         let (app, replies) = (app.clone(), replies.clone());
         async move { on_record(&app, &replies, &delivery).await }
-    })]
+    });
+    vec![provisioning.towards(backend.destination())]
 }
 
 /// Handles one record and answers it where it asks for that.

@@ -4,11 +4,10 @@ use eventbus::Outcome;
 use expect_test::expect;
 use mongodb::bson::doc;
 use serde_json::json;
-use testkit::eventually;
 
 use crate::{
     backend::{Reply, error, status},
-    service::{LIMIT, Service, again, first, message, shown, state},
+    service::{Service, first, message, shown, state},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,9 +99,7 @@ async fn an_outage_counts_against_nobody() {
         devices.map(|it| first(message("RSDeviceCreated", state(&it, 10, json!({})))));
     for _ in 0..50 {
         for delivery in &mut deliveries {
-            let outcome = service.attempt(delivery).await;
-            assert!(matches!(outcome, Outcome::RetryAfter { counted: false, .. }), "{outcome:?}");
-            *delivery = again(delivery, false);
+            service.waits(delivery).await;
         }
     }
     service.backend.everything(None);
@@ -121,10 +118,7 @@ async fn a_record_that_fails_while_others_do_not_is_set_aside() {
         let revision = 10 + log.len() as u64;
         let other = state("another", revision, json!({"name": revision.to_string()}));
         assert_eq!(service.handle("RSDeviceCreated", other).await, Outcome::Done);
-        let outcome = service.attempt(&delivery).await;
-        log.push(shown(&outcome));
-        let Outcome::RetryAfter { counted, .. } = outcome else { break };
-        delivery = again(&delivery, counted);
+        log.push(shown(&service.try_on(&mut delivery).await));
     }
     expect![[r#"
         again, counted: backend in trouble: as told
@@ -144,25 +138,16 @@ async fn a_record_that_is_alone_is_measured_by_the_backend_s_status() {
     service.backend.always("/status", status(503));
     let mut delivery = first(message("RSDeviceCreated", service.state(10, json!({}))));
     for _ in 0..10 {
-        let outcome = service.attempt(&delivery).await;
-        assert!(matches!(outcome, Outcome::RetryAfter { counted: false, .. }), "{outcome:?}");
-        delivery = again(&delivery, false);
+        service.waits(&mut delivery).await;
     }
     service.backend.next("/status", status(200));
     // A status of 200 without a body is no status.
-    let outcome = service.attempt(&delivery).await;
-    assert!(matches!(outcome, Outcome::RetryAfter { counted: false, .. }), "{outcome:?}");
+    service.waits(&mut delivery).await;
 
     let service = Service::start_with(&often).await;
     service.backend.always(&service.path("device"), status(500));
     let mut delivery = first(message("RSDeviceCreated", service.state(10, json!({}))));
-    let ended = eventually("the record is set aside", LIMIT, async || {
-        let outcome = service.attempt(&delivery).await;
-        let Outcome::RetryAfter { counted, .. } = outcome else { return Some(outcome) };
-        delivery = again(&delivery, counted);
-        None
-    });
-    assert!(matches!(ended.await, Outcome::Reject { .. }));
+    assert!(matches!(service.ended(&mut delivery).await, Outcome::Reject { .. }));
     assert_eq!(delivery.counted, 4);
 }
 
@@ -173,20 +158,16 @@ async fn a_router_waits_for_its_package_but_not_for_ever() {
     let router = service.state(10, json!({"kind": "router", "target_agent_package": "p-1"}));
     let early = error(409, "unknown_agent_package");
     service.backend.next(&service.path("router"), early.clone());
-    let delivery = first(message("RSDeviceCreated", router));
-    let outcome = shown(&service.attempt(&delivery).await);
+    let mut delivery = first(message("RSDeviceCreated", router));
+    let outcome = shown(&service.try_on(&mut delivery).await);
     assert_eq!(outcome, "again: early: unknown_agent_package: as told");
-    assert_eq!(service.attempt(&again(&delivery, false)).await, Outcome::Done);
+    assert_eq!(service.attempt(&delivery).await, Outcome::Done);
 
     let newer = service.state(11, json!({"kind": "router", "target_agent_package": "p-2"}));
     service.backend.always(&service.path("router"), early);
     let mut delivery = first(message("RSDeviceUpdated", newer));
-    let ended = eventually("the record is rejected", LIMIT, async || {
-        let outcome = service.attempt(&delivery).await;
-        delivery = again(&delivery, false);
-        (!matches!(outcome, Outcome::RetryAfter { .. })).then_some(outcome)
-    });
-    assert_eq!(shown(&ended.await), "rejected: unknown_agent_package: as told");
+    let ended = shown(&service.ended(&mut delivery).await);
+    assert_eq!(ended, "rejected: unknown_agent_package: as told");
     assert_eq!(service.applied().await, "router 10 unknown");
 }
 

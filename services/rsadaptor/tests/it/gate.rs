@@ -1,62 +1,69 @@
+use std::time::Duration;
+
 use eventbus::{Delivery, Outcome};
 use expect_test::expect;
 use serde_json::json;
 use testkit::eventually;
 
 use crate::{
-    backend::status,
-    service::{LIMIT, Service, again, first, message, shown, state},
+    backend::{error, status},
+    service::{LIMIT, Service, first, health, message, shown, state},
 };
 
 fn record(id: &str) -> Delivery {
     first(message("RSDeviceCreated", state(id, 10, json!({}))))
 }
 
-/// Tries until the record is over, as the bus would.
-async fn ended(service: &Service, delivery: &mut Delivery) -> Outcome {
-    eventually("the record is over", LIMIT, async || {
-        let outcome = service.attempt(delivery).await;
-        *delivery = again(delivery, false);
-        (!matches!(outcome, Outcome::RetryAfter { .. })).then_some(outcome)
-    })
-    .await
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_opens_the_circuit_and_any_other_answer_closes_it() {
+    let service = Service::start().await;
+    let destination = service.app.backend.destination();
+    for answer in [status(204), error(409, "stale_revision"), error(422, "malformed")] {
+        service.backend.next("/devices/refused", status(401));
+        service.waits(&mut record("refused")).await;
+        assert_eq!(health(&service.chassis), "failing: misconfigured: 401: as told");
+        // Trouble is no sign that we are let in again.
+        let id = format!("other-{}", answer.status);
+        let (mut other, path) = (record(&id), format!("/devices/{id}"));
+        service.backend.next(&path, status(500));
+        service.try_on(&mut other).await;
+        assert!(destination.open_for().is_some());
+        service.backend.next(&path, answer);
+        service.ended(&mut other).await;
+        assert_eq!((destination.open_for(), health(&service.chassis)), (None, "ok".to_owned()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_to_everybody_everything_waits_and_is_applied_after_the_cure() {
+async fn a_record_that_was_refused_comes_back_after_the_next_probe() {
     let service = Service::start().await;
-    let probe = service.chassis.health.clone();
     service.backend.everything(Some(status(401)));
-    let mut deliveries = ["a", "b", "c"].map(record);
-    assert!(shown(&service.attempt(&deliveries[0]).await).starts_with("again: misconfigured"));
-    assert_eq!(service.backend.calls().len(), 1);
-    assert_eq!(probe.report().status, "degraded");
-    // The gate is closed: nobody else is sent.
-    for delivery in &deliveries[1..] {
-        assert!(shown(&service.attempt(delivery).await).starts_with("again: misconfigured"));
+    for id in ["a", "b", "a"] {
+        let outcome = service.attempt(&record(id)).await;
+        let Outcome::RetryAfter { after, counted: false, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(after >= Duration::from_millis(300), "{after:?}");
     }
-    assert_eq!(service.backend.calls().len(), 0);
-    // Probes go out, each with another record.
-    let mut probes = Vec::new();
-    eventually("six probes", LIMIT, async || {
-        for delivery in &mut deliveries {
-            let outcome = service.attempt(delivery).await;
-            assert!(matches!(outcome, Outcome::RetryAfter { counted: false, .. }), "{outcome:?}");
-            *delivery = again(delivery, false);
-        }
-        probes.extend(service.backend.calls());
-        (probes.len() >= 6).then_some(())
-    })
-    .await;
-    for round in probes.windows(3) {
-        assert!(round[0] != round[1] && round[1] != round[2] && round[0] != round[2], "{probes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_in_a_row_open_the_circuit_and_429_and_503_slow_down() {
+    let limit = [("RSADAPTOR__DESTINATION__OPEN_AFTER_FAILURES", "4")];
+    let service = Service::start_with(&limit).await;
+    let destination = service.app.backend.destination();
+    let mut delivery = record("a");
+    for (answer, concurrency) in [(500, 64), (429, 32), (503, 16)] {
+        service.backend.next("/devices/a", status(answer));
+        service.try_on(&mut delivery).await;
+        assert_eq!(destination.concurrency(), concurrency);
     }
-    service.backend.everything(None);
-    for delivery in &mut deliveries {
-        assert_eq!(ended(&service, delivery).await, Outcome::Done);
-    }
-    let hs_be = serde_json::to_value(probe.report()).unwrap();
-    assert_eq!(hs_be["probes"]["hs-be"]["status"], "ok");
+    assert_eq!(destination.open_for(), None);
+    service.backend.next("/devices/a", status(408));
+    service.try_on(&mut delivery).await;
+    let why = "4 failures in a row: 408: as told";
+    assert_eq!(destination.open_for().as_deref(), Some(why));
+    assert_eq!(health(&service.chassis), format!("failing: {why}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,16 +71,14 @@ async fn one_that_alone_is_refused_is_rejected_and_the_others_are_applied() {
     let service = Service::start().await;
     service.backend.always("/devices/alone", status(404));
     let mut alone = record("alone");
-    assert!(shown(&service.attempt(&alone).await).starts_with("again: misconfigured"));
-    alone = again(&alone, false);
+    service.waits(&mut alone).await;
     let mut log = Vec::new();
     for n in 0..5 {
-        // The gate opens, and stays open.
-        let mut other = record(&format!("other-{n}"));
-        assert_eq!(ended(&service, &mut other).await, Outcome::Done);
-        let outcome = service.attempt(&alone).await;
-        alone = again(&alone, matches!(outcome, Outcome::RetryAfter { counted: true, .. }));
-        log.push(shown(&outcome));
+        // The circuit closes, and stays closed.
+        let outcome = service.attempt(&record(&format!("other-{n}"))).await;
+        assert_eq!(outcome, Outcome::Done);
+        log.push(shown(&service.try_on(&mut alone).await));
+        assert_eq!(service.app.backend.destination().open_for(), None);
     }
     expect![[r#"
         again, counted: backend in trouble: as told
@@ -82,19 +87,17 @@ async fn one_that_alone_is_refused_is_rejected_and_the_others_are_applied() {
         again, counted: backend in trouble: as told
         rejected: failed while others did not: as told"#]]
     .assert_eq(&log.join("\n"));
-    assert_eq!(service.attempt(&record("third")).await, Outcome::Done);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_of_the_backend_is_shown_and_is_no_readiness() {
     let service = Service::start().await;
     let stop = service.chassis.stop.clone();
-    let every = std::time::Duration::from_millis(20);
+    let every = Duration::from_millis(20);
     let watch = tokio::spawn(service.app.backend.clone().watch(every, stop.clone()));
     let shown = async |wanted: &'static str| {
         eventually(wanted, LIMIT, async || {
-            let report = serde_json::to_value(service.chassis.health.report()).unwrap();
-            (report["probes"]["hs-be"]["status"] == wanted).then_some(())
+            health(&service.chassis).starts_with(wanted).then_some(())
         })
         .await;
     };

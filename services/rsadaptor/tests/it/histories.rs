@@ -1,9 +1,9 @@
-use eventbus::{Delivery, Outcome};
+use eventbus::{EventBusMessage, Outcome};
 use serde_json::{Value, json};
 
 use crate::{
     backend::{NEVER, Reply, error, status},
-    service::{Service, again, first, message},
+    service::{Service, first, message},
 };
 
 /// Numbers that are the same in every run.
@@ -52,18 +52,17 @@ fn misbehave(service: &Service, dice: &mut Dice) {
 
 /// Tries until the record is over. A call that is never answered ends the process: everything that it
 /// remembers of the record is lost.
-async fn finish(service: &Service, dice: &mut Dice, mut delivery: Delivery) -> Outcome {
+async fn finish(service: &Service, dice: &mut Dice, message: EventBusMessage) {
+    let mut delivery = first(message.clone());
     loop {
         misbehave(service, dice);
-        let outcome = tokio::select! {
-            outcome = service.attempt(&delivery) => outcome,
-            () = service.backend.hung() => {
-                delivery = first(delivery.message);
-                continue;
-            }
-        };
-        let Outcome::RetryAfter { counted, .. } = outcome else { return outcome };
-        delivery = again(&delivery, counted);
+        tokio::select! {
+            outcome = service.try_on(&mut delivery) => match outcome {
+                Outcome::RetryAfter { .. } => {}
+                Outcome::Done | Outcome::Skipped(_) | Outcome::Reject { .. } => return,
+            },
+            () = service.backend.hung() => delivery = first(message.clone()),
+        }
     }
 }
 
@@ -83,7 +82,7 @@ async fn check(seed: u64) {
         message.attributes.force = dice.below(10) == 0;
         message.attributes.expires_at =
             (dice.below(10) == 0).then(|| "2020-01-01T00:00:00Z".parse().unwrap());
-        finish(&service, &mut dice, first(message)).await;
+        finish(&service, &mut dice, message).await;
         service.backend.calls();
     }
     service.backend.cured();

@@ -9,14 +9,14 @@ use crate::{
 };
 
 /// Makes the record ask for a reply.
-fn asking(mut message: EventBusMessage, request_id: &str) -> EventBusMessage {
+pub(crate) fn asking(mut message: EventBusMessage, request_id: &str) -> EventBusMessage {
     message.attributes.request_id = Some(request_id.parse().unwrap());
     message.attributes.job_id = Some("j-1".parse().unwrap());
     message
 }
 
 /// The reply to a request, with its headers.
-async fn reply(request_id: &str) -> (records::Record, Value) {
+pub(crate) async fn reply(request_id: &str) -> (records::Record, Value) {
     eventually("the reply", LIMIT, async || {
         let all = records::read(&testkit::kafka(), "as-rs-adaptor-reply-topic").await.ok()?;
         let mut all = all.into_iter().map(|it| (it.clone(), it.json().unwrap()));
@@ -98,7 +98,7 @@ async fn a_reply_has_the_form_of_its_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_record_is_not_sent_even_where_the_gate_is_closed() {
+async fn an_expired_record_is_not_sent_even_where_the_circuit_is_open() {
     testkit::topics::create(&testkit::kafka()).await.unwrap();
     let service = Service::start().await;
     service.created(10, json!({})).await;

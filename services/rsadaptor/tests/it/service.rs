@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chassis::Chassis;
 use eventbus::{
-    ClientType, Delivery, EventBusFactory, EventBusMessage, EventBusProducer, Origin, Outcome,
+    ClientType, Delivery, Destination, EventBusFactory, EventBusMessage, EventBusProducer, Origin,
+    Outcome,
 };
 use events::{DeviceId, RsProvisioningEvent, TopicEvent as _};
 use hs_admin::HsAdmin;
@@ -15,7 +16,7 @@ use rsadaptor::{
     infrastructure::{hs::Backend, kafka::on_record, store::AppliedDevices},
 };
 use serde_json::{Value, json};
-use testkit::unique;
+use testkit::{eventually, unique};
 use tokio::time::Instant;
 
 use crate::backend::FakeBackend;
@@ -30,7 +31,7 @@ pub(crate) fn settings(backend: &str, more: &[(&str, &str)]) -> Settings {
         ("RSADAPTOR__MONGO__DATABASE".to_owned(), unique("rsadaptor")),
         ("RSADAPTOR__HS_ADMIN__BASE_URL".to_owned(), backend.to_owned()),
         ("RSADAPTOR__HS_ADMIN__TIMEOUT_SECONDS".to_owned(), "1".to_owned()),
-        ("RSADAPTOR__GATE__PROBE_INTERVAL_SECONDS".to_owned(), "0.3".to_owned()),
+        ("RSADAPTOR__DESTINATION__PROBE_INTERVAL_SECONDS".to_owned(), "0.3".to_owned()),
         ("RSADAPTOR__GATE__STATUS_INTERVAL_SECONDS".to_owned(), "0.1".to_owned()),
     ];
     environment.extend(more.iter().map(|(name, it)| ((*name).to_owned(), (*it).to_owned())));
@@ -57,11 +58,12 @@ impl Service {
         let settings = settings(&url, more);
         let chassis = Chassis::for_tests();
         let admin = HsAdmin::connect(&settings.hs_admin).unwrap();
-        let probe = chassis.health.detail("hs-be");
-        let gate = Backend::new(admin, settings.hs_admin.mode, settings.gate.limits(), probe);
+        let (mode, probe) = (settings.hs_admin.mode, chassis.health.detail("hs-be"));
+        let destination = Destination::new("hs-be", settings.destination);
+        let hs_be = Backend::new(admin, mode, settings.gate.limits(), destination, probe);
         let database = chassis::mongo::connect(&settings.mongo).await.unwrap();
         let applied = AppliedDevices::open(&database, settings.applied.tombstone_life()).await;
-        let app = App { applied: applied.unwrap(), backend: gate };
+        let app = App { applied: applied.unwrap(), backend: hs_be };
         let replies = EventBusFactory::new("rsadaptor", settings.kafka);
         let replies = replies.producer(ClientType::Default).unwrap();
         let device = unique("d").parse().unwrap();
@@ -100,6 +102,32 @@ impl Service {
 
     pub(crate) async fn attempt(&self, delivery: &Delivery) -> Outcome {
         on_record(&self.app, &self.replies, delivery).await
+    }
+
+    /// One attempt as the bus makes it: where the record waits, `delivery` is its next one.
+    pub(crate) async fn try_on(&self, delivery: &mut Delivery) -> Outcome {
+        let outcome = self.attempt(delivery).await;
+        if let Outcome::RetryAfter { counted, .. } = outcome {
+            delivery.attempt += 1;
+            delivery.counted += u32::from(counted);
+            delivery.previous_failure_at = Some(Instant::now());
+        }
+        outcome
+    }
+
+    /// One attempt that fails by no fault of the record.
+    pub(crate) async fn waits(&self, delivery: &mut Delivery) {
+        let outcome = self.try_on(delivery).await;
+        assert!(matches!(outcome, Outcome::RetryAfter { counted: false, .. }), "{outcome:?}");
+    }
+
+    /// Tries until the record is over.
+    pub(crate) async fn ended(&self, delivery: &mut Delivery) -> Outcome {
+        eventually("the record is over", LIMIT, async || {
+            let outcome = self.try_on(delivery).await;
+            (!matches!(outcome, Outcome::RetryAfter { .. })).then_some(outcome)
+        })
+        .await
     }
 
     /// The document of the test's device, without its id.
@@ -163,14 +191,12 @@ pub(crate) fn first(message: EventBusMessage) -> Delivery {
     }
 }
 
-/// The delivery that follows when this one failed now.
-pub(crate) fn again(delivery: &Delivery, counted: bool) -> Delivery {
-    Delivery {
-        attempt: delivery.attempt + 1,
-        counted: delivery.counted + u32::from(counted),
-        previous_failure_at: Some(Instant::now()),
-        ..delivery.clone()
-    }
+/// What `/healthz` says of the backend.
+pub(crate) fn health(chassis: &Chassis) -> String {
+    let report = serde_json::to_value(chassis.health.report()).unwrap();
+    let probe = &report["probes"]["hs-be"];
+    let reason = probe["reason"].as_str().map_or_else(String::new, |it| format!(": {it}"));
+    format!("{}{reason}", probe["status"].as_str().unwrap())
 }
 
 /// The outcome without the times that are drawn.

@@ -1,4 +1,11 @@
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
 use chassis::Chassis;
+use eventbus::{ClientType, EventBusFactory};
+use rsadaptor::Settings;
 use serde_json::json;
 use testkit::{
     eventually,
@@ -7,8 +14,9 @@ use testkit::{
 };
 
 use crate::{
-    backend::{FakeBackend, error},
-    service::{LIMIT, settings, state},
+    backend::{FakeBackend, error, status},
+    replies::{asking, reply},
+    service::{LIMIT, health, message, settings, state},
 };
 
 const TOPIC: &str = "as-rs-provision-topic";
@@ -25,19 +33,48 @@ fn event(device_id: &str, revision: u64) -> Event {
     }
 }
 
+/// The whole service on a topic without a backlog.
+struct Running {
+    chassis: Chassis,
+    run: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    async fn start(settings: Settings) -> Self {
+        let kafka = testkit::kafka();
+        testkit::topics::create(&kafka).await.unwrap();
+        testkit::settled::skip_to_end(&kafka, &["rsadaptor"]).await.unwrap();
+        let chassis = Chassis::for_tests();
+        let run = tokio::spawn(rsadaptor::run(settings, chassis.clone()));
+        let ready = async || chassis.health.unready().is_empty().then_some(());
+        eventually("ready", LIMIT, ready).await;
+        Self { chassis, run }
+    }
+
+    /// Waits until sending is stopped.
+    async fn is_refused(&self) {
+        let alarm = async || health(&self.chassis).contains("misconfigured").then_some(());
+        eventually("the alarm", LIMIT, alarm).await;
+    }
+
+    async fn stop(self) {
+        self.chassis.stop.cancel();
+        self.run.await.unwrap().unwrap();
+    }
+}
+
+/// Waits until the backend holds all these devices.
+async fn all_held(backend: &FakeBackend, devices: &[String]) {
+    let held = |it: &String| backend.held(&format!("/devices/{it}")).is_some();
+    eventually("all devices", LIMIT, async || devices.iter().all(held).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_the_topic_reach_the_backend_and_what_is_wrong_the_dead_letters() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let kafka = testkit::kafka();
-    testkit::topics::create(&kafka).await.unwrap();
-    testkit::settled::skip_to_end(&kafka, &["rsadaptor"]).await.unwrap();
     let backend = FakeBackend::default();
-    let settings = settings(&backend.serve().await, &[]);
-    let chassis = Chassis::for_tests();
-    let running = tokio::spawn(rsadaptor::run(settings, chassis.clone()));
-    let health = chassis.health.clone();
-    eventually("ready", LIMIT, async || health.unready().is_empty().then_some(())).await;
-
+    let service = Running::start(settings(&backend.serve().await, &[])).await;
     let sender = Sender::new(&kafka).unwrap();
     let good: Vec<String> = (0..50).map(|_| unique("d")).collect();
     let bad = unique("bad");
@@ -45,18 +82,73 @@ async fn records_of_the_topic_reach_the_backend_and_what_is_wrong_the_dead_lette
     for (at, id) in good.iter().chain([&bad]).enumerate() {
         sender.send(&event(id, 10 + at as u64)).await.unwrap();
     }
-    eventually("all devices", LIMIT, async || {
-        good.iter().all(|it| backend.held(&format!("/devices/{it}")).is_some()).then_some(())
-    })
-    .await;
+    all_held(&backend, &good).await;
     let dead = eventually("the dead letter", LIMIT, async || {
         let all = records::read(&kafka, "as-rs-provision-topic.rsadaptor.dlq").await.ok()?;
         all.into_iter().find(|it| it.key.as_deref() == Some(bad.as_str()))
     })
     .await;
     assert_eq!(dead.json().unwrap()["device_id"], bad.as_str());
-    chassis.stop.cancel();
-    running.await.unwrap().unwrap();
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_to_everybody_nothing_but_probes_is_sent_and_all_is_applied_after_the_cure() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let backend = FakeBackend::default();
+    backend.everything(Some(status(401)));
+    // What is under way together when the first refusal comes is refused as well.
+    let one = [("RSADAPTOR__DESTINATION__CONCURRENCY_MAX", "1")];
+    let service = Running::start(settings(&backend.serve().await, &one)).await;
+    let sender = Sender::new(&testkit::kafka()).unwrap();
+    let devices: Vec<String> = (0..5).map(|_| unique("d")).collect();
+    let began = Instant::now();
+    for id in &devices {
+        sender.send(&event(id, 10)).await.unwrap();
+    }
+    let mut calls = Vec::new();
+    eventually("a round of probes", LIMIT, async || {
+        calls.extend(backend.calls());
+        (calls.len() >= devices.len()).then_some(())
+    })
+    .await;
+    assert!(began.elapsed() >= Duration::from_millis(300) * 4, "{:?}", began.elapsed());
+    let each: BTreeSet<_> = calls.iter().take(devices.len()).collect();
+    assert_eq!(each.len(), devices.len(), "{calls:?}");
+    service.is_refused().await;
+    assert!(service.chassis.health.unready().is_empty());
+
+    backend.everything(None);
+    all_held(&backend, &devices).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expires_while_nothing_is_sent_is_answered() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let backend = FakeBackend::default();
+    backend.everything(Some(status(401)));
+    let never = [("RSADAPTOR__DESTINATION__PROBE_INTERVAL_SECONDS", "3600")];
+    let settings = settings(&backend.serve().await, &never);
+    let factory = EventBusFactory::new("rsclient", settings.kafka.clone());
+    let producer = factory.producer(ClientType::Default).unwrap();
+    let service = Running::start(settings).await;
+    let [refused, late] = ["refused", "late"].map(|it| {
+        let request_id = format!("{}/{it}", unique("task"));
+        let device = state(&unique("d"), 10, json!({}));
+        asking(message("RSDeviceCreated", device), &request_id)
+    });
+    producer.publish(&refused).await.unwrap();
+    service.is_refused().await;
+    assert_eq!(backend.calls().len(), 1);
+    let mut late = late;
+    late.attributes.expires_at = Some("2020-01-01T00:00:00Z".parse().unwrap());
+    producer.publish(&late).await.unwrap();
+    let request_id = late.attributes.request_id.unwrap();
+    let (_, told) = reply(&request_id.to_string()).await;
+    assert_eq!(told["status"], "expired");
+    assert_eq!(backend.calls(), Vec::<String>::new());
+    service.stop().await;
 }
 
 #[cfg(feature = "failpoints")]

@@ -1,7 +1,9 @@
 //! The Kafka face: one event, one use case.
 
+use std::time::Duration;
+
 use eventbus::{Delivery, EventBusMessage, EventBusRegistry, Outcome};
-use events::{ConfigurationEvent, ProvisioningEvent, TopicEvent};
+use events::{ConfigurationEvent, ProvisioningEvent, Topic, TopicEvent};
 
 use crate::{
     app::App,
@@ -13,15 +15,18 @@ use crate::{
 
 /// The topics that the service consumes, each with what handles its records.
 pub fn registries(app: &App) -> Vec<EventBusRegistry> {
-    [ProvisioningEvent::topic(), ConfigurationEvent::topic()]
-        .map(|topic| {
+    let registry = |topic: &Topic| {
+        let app = app.clone();
+        EventBusRegistry::new(topic.name, move |delivery| {
             let app = app.clone();
-            EventBusRegistry::new(topic.name, move |delivery| {
-                let app = app.clone();
-                async move { on_record(&app, &delivery).await }
-            })
+            async move { on_record(&app, &delivery).await }
         })
-        .into()
+    };
+    let configuration_limit = Duration::from_secs(app.publishing.configuration_limit_seconds);
+    vec![
+        registry(ProvisioningEvent::topic()),
+        registry(ConfigurationEvent::topic()).within(configuration_limit),
+    ]
 }
 
 /// Handles one attempt at a record of any of the topics.

@@ -1,0 +1,79 @@
+//! What passes between the dispatcher and those who ask it: records, calls of callbacks, and how they ended.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::partition::{KeyId, Keyed, Seq};
+use crate::{Lane, destination::Pass, registry::Registered};
+
+/// Names one assignment of one partition; what belongs to an earlier one is dropped.
+pub(crate) type Epoch = u64;
+
+/// Names one call.
+pub(crate) type CallId = u64;
+
+/// A record as the dispatcher holds it.
+pub(crate) struct Entry<R> {
+    pub(crate) lane: Lane,
+    pub(crate) expires_at: Option<Instant>,
+    pub(crate) bytes: usize,
+    /// It was in a batch that failed as a whole: it goes by itself, so that it is seen which of them was at fault.
+    pub(crate) alone: bool,
+    pub(crate) record: R,
+}
+
+impl<R> Entry<R> {
+    pub(crate) fn has_expired(&self, now: Instant) -> bool {
+        self.expires_at.is_some_and(|it| it <= now)
+    }
+}
+
+/// Where a record that runs belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) epoch: Epoch,
+    pub(crate) key: KeyId,
+    pub(crate) seq: Seq,
+}
+
+/// Records for one call of a callback.
+pub(crate) struct Call<R> {
+    pub(crate) id: CallId,
+    pub(crate) registered: Arc<Registered>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) entries: Vec<Entry<R>>,
+    /// The right to call the destination; it is given back with the call.
+    pub(crate) pass: Option<Pass>,
+}
+
+/// How an attempt at a record ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its offset may be committed.
+    Done,
+    /// It waits.
+    Retry {
+        /// How long.
+        after: Duration,
+    },
+    /// Nothing was tried: it stays in front of its key.
+    Untouched,
+}
+
+/// What the consumer's thread may have to do after a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Aftermath {
+    /// A partition that was full has room again.
+    pub(crate) room: bool,
+    /// A partition that is to be given back has come to rest.
+    pub(crate) drained: bool,
+    /// A record waits until then.
+    pub(crate) due: Option<Instant>,
+}
+
+impl<R: Keyed> Keyed for Entry<R> {
+    fn key(&self) -> Option<&[u8]> {
+        self.record.key()
+    }
+}

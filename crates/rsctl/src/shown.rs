@@ -1,0 +1,58 @@
+//! How things look to people: tables, and texts of strangers made harmless.
+
+use comfy_table::{Table, presets};
+
+/// A table without lines between its rows.
+pub(crate) fn table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    table
+}
+
+/// A table of names and values without any lines.
+pub(crate) fn bare_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+/// One line of text from bytes of anybody: a terminal obeys none of it.
+pub(crate) fn line(bytes: &[u8]) -> String {
+    harmless(bytes, |_| false)
+}
+
+/// Text of several lines from bytes of anybody.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    harmless(bytes, |it| matches!(it, '\n' | '\t'))
+}
+
+fn harmless(bytes: &[u8], kept: impl Fn(char) -> bool) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().map(|it| if it.is_control() && !kept(it) { '\u{fffd}' } else { it }).collect()
+}
+
+/// The beginning of a text that is longer than `characters`.
+pub(crate) fn cut(text: String, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        None => text,
+        Some((at, _)) => format!("{}…", &text[..at]),
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_strangers_is_cut_and_obeyed_by_no_terminal() {
+        assert_eq!(line(b"a\x1b[2Jb\nc\xff"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+        assert_eq!(text(b"{\n\t\x07}"), "{\n\t\u{fffd}}");
+        assert_eq!(cut("é".repeat(3), 2), "éé…");
+        assert_eq!(cut("é".repeat(2), 2), "éé");
+    }
+}
