@@ -31,7 +31,7 @@ const THIRD: usize = 4_000;
 const WORK: Duration = Duration::from_millis(5);
 /// The broker misses a member that was killed after its session's time-out, which may be its own 45 seconds.
 const LIMIT: Duration = Duration::from_secs(120);
-/// What a member is told by its parent: topic, group, file and its own name.
+/// What a member is told by its parent: topic, group, its own name and the file.
 const TOLD: &str = "EVENTBUS_TEST_MEMBER";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,7 +50,7 @@ async fn kill_9_of_one_of_three_consumers_under_load_loses_nothing_and_keeps_the
         while !ended.get() {
             match rounds.records().saturating_sub(count()) < WAITING {
                 true => rounds.say().await,
-                false => tokio::time::sleep(WORK).await,
+                false => tokio::time::sleep(10 * WORK).await,
             }
         }
     };
@@ -97,7 +97,7 @@ async fn kill_9_of_one_of_three_consumers_under_load_loses_nothing_and_keeps_the
 fn member(bus: &Bus, run: &RunFolder, file: &Path, name: &str) -> Process {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["kills::a_member_of_the_group", "--exact", "--ignored", "--nocapture"]);
-    command.env(TOLD, format!("{} {} {} {name}", bus.topic, bus.group, file.display()));
+    command.env(TOLD, format!("{} {} {name} {}", bus.topic, bus.group, file.display()));
     Process::start(name, &mut command, &run.log(name)).unwrap()
 }
 
@@ -105,8 +105,8 @@ fn member(bus: &Bus, run: &RunFolder, file: &Path, name: &str) -> Process {
 #[ignore = "no test: a process that the test above starts"]
 async fn a_member_of_the_group() {
     let told = testkit::variable(TOLD).expect("the test that kills it starts it");
-    let words: Vec<&str> = told.split(' ').collect();
-    let [topic, group, file, name] = words[..] else { panic!("{told}") };
+    let words: Vec<&str> = told.splitn(4, ' ').collect();
+    let [topic, group, name, file] = words[..] else { panic!("{told}") };
     let file = File::options().create(true).append(true).open(file).unwrap();
     let (file, name) = (Arc::new(file), Arc::<str>::from(name));
     let registry = EventBusRegistry::new(topic, move |delivery| {
