@@ -145,7 +145,8 @@ impl EventBusRegistry {
         Self { lane: Arc::new(lane), ..self }
     }
 
-    /// A call of its callback that takes longer is given up; without this, the consumer's limit holds.
+    /// A call of its callback that takes longer is given up; without this, the consumer's limit holds. One that takes
+    /// longer than the drain limit is broken off when its partition is taken away.
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self }

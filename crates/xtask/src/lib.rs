@@ -2,7 +2,7 @@
 //!
 //! - [`demo`]: the whole fleet on real servers, fed, watched and compared with its source;
 //! - [`checks`]: everything that CI runs, with the time of each stage;
-//! - [`bench`]: the event bus under load, against its bars;
+//! - [`mod@bench`]: the event bus under load, against its bars;
 //! - [`servers`]: a broker and a mongod for tests that are run by hand;
 //! - [`generate`]: files that are made from the registry and the services' defaults;
 //! - [`coverage`]: which names of the design have code and a test that ran.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +23,6 @@ pub(crate) struct Assigned<R> {
     pub(crate) records: Partition<Entry<R>>,
     /// Who handles its records, and the line in which they stand.
     pub(crate) registered: Option<(Arc<Registered>, usize)>,
-    /// Ready, but nobody handles them at the moment.
-    pub(crate) parked: Vec<KeyId>,
     /// Ready, but too many are ahead of the prefix.
     pub(crate) held: VecDeque<KeyId>,
     /// How many records run.
@@ -71,7 +70,6 @@ impl<R: Keyed> Assigned<R> {
             partition,
             records: Partition::new(),
             registered: None,
-            parked: Vec::new(),
             held: VecDeque::new(),
             running: 0,
             slow: HashMap::new(),
@@ -124,4 +122,17 @@ impl<R: Keyed> Assigned<R> {
             is_news,
         })
     }
+}
+
+/// What is to be committed of these partitions.
+pub(crate) fn positions<'a, R: Keyed + 'a>(
+    partitions: impl Iterator<Item = &'a Assigned<R>>,
+) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for it in partitions {
+        let Some(position) = it.position else { continue };
+        list.add_partition_offset(&it.topic, it.partition, Offset::Offset(position))
+            .expect("an offset of a record can be added");
+    }
+    list
 }

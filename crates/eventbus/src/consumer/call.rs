@@ -2,10 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::partition::{KeyId, Keyed, Seq};
 use crate::{Lane, destination::Pass, registry::Registered};
+
+/// What belongs to the records of one call: mostly one.
+pub(crate) type Few<T> = SmallVec<[T; 1]>;
 
 /// Names one assignment of one partition; what belongs to an earlier one is dropped.
 pub(crate) type Epoch = u64;
@@ -41,8 +45,8 @@ pub(crate) struct Place {
 pub(crate) struct Call<R> {
     pub(crate) id: CallId,
     pub(crate) registered: Arc<Registered>,
-    pub(crate) places: Vec<Place>,
-    pub(crate) entries: Vec<Entry<R>>,
+    pub(crate) places: Few<Place>,
+    pub(crate) entries: Few<Entry<R>>,
     /// The right to call the destination; it is given back with the call.
     pub(crate) pass: Option<Pass>,
 }

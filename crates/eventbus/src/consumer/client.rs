@@ -33,7 +33,8 @@ pub(crate) fn client_config(config: &ConsumerConfig) -> Result<ClientConfig, Fac
         .set("fetch.wait.max.ms", "100")
         // What is fetched ahead is held for each partition beside what the dispatcher holds.
         .set("queued.max.messages.kbytes", "4096")
-        .set("fetch.queue.backoff.ms", "50")
+        // A full queue is emptied within milliseconds: a longer pause would leave the dispatcher without work.
+        .set("fetch.queue.backoff.ms", "5")
         // A commit that nobody answers holds the thread no longer than this.
         .set("socket.timeout.ms", "10000")
         .set("topic.metadata.refresh.interval.ms", "30000");

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::TopicPartitionList;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    assigned::{Assigned, Stuck},
-    call::{Aftermath, Call, CallId, Ended, Entry, Epoch, Place},
-    lines::{Lines, Waiter},
+    assigned::{Assigned, Stuck, positions},
+    call::{Aftermath, Call, CallId, Ended, Entry, Epoch, Few, Place},
+    lines::{Line, Lines, Waiter},
     partition::{KeyId, KeyState, Keyed, Seq},
 };
 use crate::{
@@ -57,6 +57,8 @@ pub(crate) struct Dispatcher<R> {
     expiring: BinaryHeap<Reverse<(Instant, Epoch, KeyId, Seq)>>,
     in_flight: usize,
     done_since_commit: u64,
+    /// The latest time that was told: who asks with an earlier one has waited for the lock.
+    now: Option<Instant>,
 }
 
 impl<R: Keyed> Dispatcher<R> {
@@ -72,7 +74,12 @@ impl<R: Keyed> Dispatcher<R> {
             expiring: BinaryHeap::new(),
             in_flight: 0,
             done_since_commit: 0,
+            now: None,
         }
+    }
+
+    fn tick(&mut self, now: Instant) -> Instant {
+        *self.now.insert(self.now.map_or(now, |it| it.max(now)))
     }
 
     /// From now on these callbacks handle their topics' records, and no others. Answers the destinations that are
@@ -80,7 +87,9 @@ impl<R: Keyed> Dispatcher<R> {
     pub(crate) fn register(
         &mut self,
         all: impl IntoIterator<Item = Arc<Registered>>,
+        now: Instant,
     ) -> Vec<Destination> {
+        let mut ready: Vec<Waiter> = Vec::new();
         let lines = &mut self.lines;
         let known = lines.count();
         let placed = all.into_iter().map(|it| {
@@ -90,12 +99,11 @@ impl<R: Keyed> Dispatcher<R> {
         self.registered = placed.collect();
         for (epoch, assigned) in &mut self.partitions {
             assigned.registered = self.registered.get(&*assigned.topic).cloned();
-            let Some((_, line)) = assigned.registered else { continue };
-            for key in std::mem::take(&mut assigned.parked) {
-                let lane = assigned.records.ready(key).map_or(Lane::Live, |(_, it)| it.lane);
-                self.lines.get(line).lane(lane).push_back((*epoch, key));
-            }
+            ready.extend(assigned.records.ready_keys().map(|key| (*epoch, key)));
         }
+        // Whatever line they stand in: it may not be theirs any more.
+        let now = self.tick(now);
+        ready.into_iter().for_each(|(epoch, key)| self.line_up(epoch, key, now));
         self.lines.destinations().skip(known).flatten().cloned().collect()
     }
 
@@ -135,6 +143,7 @@ impl<R: Keyed> Dispatcher<R> {
 
     /// Takes in the broker's next record of a partition.
     pub(crate) fn take(&mut self, epoch: Epoch, offset: i64, entry: Entry<R>, now: Instant) {
+        let now = self.tick(now);
         let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
         let (bytes, expires_at) = (entry.bytes, entry.expires_at);
         let was_empty = assigned.records.len() == 0;
@@ -156,10 +165,8 @@ impl<R: Keyed> Dispatcher<R> {
     fn line_up(&mut self, epoch: Epoch, key: KeyId, now: Instant) {
         let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
         let Some((_, next)) = assigned.records.ready(key) else { return };
-        let Some((_, line)) = assigned.registered else {
-            assigned.parked.push(key);
-            return;
-        };
+        // Where nobody handles it at the moment, it is lined up when somebody does.
+        let Some((_, line)) = assigned.registered else { return };
         let line = self.lines.get(line);
         match next.has_expired(now) && line.destination.is_some() {
             true => line.expired.push_back((epoch, key)),
@@ -169,6 +176,7 @@ impl<R: Keyed> Dispatcher<R> {
 
     /// Lines up the keys that have waited long enough, and the records that have expired.
     pub(crate) fn wake_due(&mut self, now: Instant) {
+        let now = self.tick(now);
         while let Some(Reverse((due, epoch, key))) = self.waiting.peek().copied() {
             if due > now {
                 break;
@@ -210,6 +218,7 @@ impl<R: Keyed> Dispatcher<R> {
         if !self.has_work() {
             return None;
         }
+        let now = self.tick(now);
         self.lines.forget_refusals();
         for (line, lane) in self.lines.order() {
             if let Some(call) = self.next_of(line, lane, now) {
@@ -222,11 +231,11 @@ impl<R: Keyed> Dispatcher<R> {
 
     fn next_of(&mut self, line: usize, lane: Lane, now: Instant) -> Option<Call<R>> {
         let expired = |it: &Entry<R>| it.has_expired(now);
-        if let Some(waiter) = self.first_of(|lines| &mut lines.get(line).expired, expired) {
+        if let Some(waiter) = self.first_of(line, |it| &mut it.expired, expired) {
             self.lines.get(line).expired.pop_front();
             return Some(self.begin(waiter, None, expired));
         }
-        let waiter = self.first_of(|lines| lines.get(line).lane(lane), |_| true)?;
+        let waiter = self.first_of(line, |it| it.lane(lane), |_| true)?;
         let it = self.lines.get(line);
         let pass = match it.destination.as_ref().map(|it| it.admit(now)) {
             None => None,
@@ -248,27 +257,26 @@ impl<R: Keyed> Dispatcher<R> {
         Some(call)
     }
 
-    /// The first in line who can start with a record that is `meant`; those before it are taken out of the line.
+    /// The first in a line who can start with a record that is `meant`; those before it are taken out of the line.
     fn first_of(
         &mut self,
-        queue: impl Fn(&mut Lines) -> &mut VecDeque<Waiter>,
+        line: usize,
+        queue: impl Fn(&mut Line) -> &mut VecDeque<Waiter>,
         meant: impl Fn(&Entry<R>) -> bool,
     ) -> Option<Waiter> {
         loop {
-            let (epoch, key) = *queue(&mut self.lines).front()?;
+            let (epoch, key) = *queue(self.lines.get(line)).front()?;
             if let Some(assigned) = self.partitions.get_mut(&epoch).filter(|it| !it.draining)
                 && assigned.records.ready(key).is_some_and(|(_, it)| meant(it))
+                && assigned.registered.as_ref().is_some_and(|(_, its)| *its == line)
             {
-                if assigned.registered.is_none() {
-                    assigned.parked.push(key);
-                } else if assigned.records.may_start(key, self.limits.ahead_max) {
+                if assigned.records.may_start(key, self.limits.ahead_max) {
                     return Some((epoch, key));
-                } else {
-                    assigned.records.hold(key);
-                    assigned.held.push_back(key);
                 }
+                assigned.records.hold(key);
+                assigned.held.push_back(key);
             }
-            queue(&mut self.lines).pop_front();
+            queue(self.lines.get(line)).pop_front();
         }
     }
 
@@ -291,8 +299,8 @@ impl<R: Keyed> Dispatcher<R> {
         let mut call = Call {
             id: self.last_call,
             registered: Arc::clone(registered),
-            places: Vec::with_capacity(1),
-            entries: Vec::with_capacity(1),
+            places: Few::new(),
+            entries: Few::new(),
             pass,
         };
         let room = self.limits.ahead_max.saturating_sub(assigned.records.ahead()).max(1);
@@ -303,7 +311,7 @@ impl<R: Keyed> Dispatcher<R> {
     /// Adds further keys of the same topic to a call.
     fn join(&mut self, call: &mut Call<R>, line: usize, lane: Lane, most: usize) {
         while call.places.len() < most {
-            let next = self.first_of(|lines| lines.get(line).lane(lane), |_| true);
+            let next = self.first_of(line, |it| it.lane(lane), |_| true);
             let Some(waiter) = next else { break };
             let assigned = self.partitions.get_mut(&waiter.0).expect("it was looked at just now");
             let same = assigned.registered.as_ref();
@@ -334,6 +342,7 @@ impl<R: Keyed> Dispatcher<R> {
 
     /// A call has ended, each of its records in its way. What belongs to an assignment that is over is dropped.
     pub(crate) fn complete(&mut self, call: Call<R>, ended: &[Ended], now: Instant) -> Aftermath {
+        let now = self.tick(now);
         self.in_flight -= 1;
         let Call { id, places, entries, pass, .. } = call;
         // Before anything is lined up: it may be what the next one needs.
@@ -481,18 +490,6 @@ fn start<R: Keyed>(
         call.entries.push(entry);
     });
     assigned.running += call.places.len() - before;
-}
-
-fn positions<'a, R: Keyed + 'a>(
-    partitions: impl Iterator<Item = &'a Assigned<R>>,
-) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for it in partitions {
-        let Some(position) = it.position else { continue };
-        list.add_partition_offset(&it.topic, it.partition, Offset::Offset(position))
-            .expect("an offset of a record can be added");
-    }
-    list
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use rdkafka::Offset;
 
 use super::*;
 use crate::{Destination, DestinationSettings, EventBusRegistry, Heard};
@@ -163,7 +164,8 @@ impl World {
     }
 
     fn register(&mut self) {
-        self.dispatcher.register([Arc::clone(&self.registered)]);
+        let now = self.now();
+        self.dispatcher.register([Arc::clone(&self.registered)], now);
     }
 
     fn run(&mut self, step: Step) {
@@ -201,7 +203,7 @@ impl World {
             }
             Step::Revoke { partition, drained } => self.revoke(partition, drained),
             Step::Reassign { partition } => self.assign(partition),
-            Step::Unregister => drop(self.dispatcher.register([])),
+            Step::Unregister => drop(self.dispatcher.register([], self.now())),
             Step::Register => self.register(),
         }
         assert!(self.dispatcher.in_flight() <= LIMITS.in_flight_max);

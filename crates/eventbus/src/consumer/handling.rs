@@ -9,11 +9,12 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use smallvec::smallvec;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::{
-    call::{Ended, Entry},
+    call::{Ended, Entry, Few},
     guard::Guard,
     meters::Meter,
     partition::Keyed,
@@ -70,7 +71,6 @@ enum Over {
 struct About {
     meter: Arc<Meter>,
     span: tracing::Span,
-    began: Instant,
     wants_reply: bool,
 }
 
@@ -99,15 +99,17 @@ impl Handling {
         &self,
         registered: &Registered,
         entries: &mut [Entry<Box<Tried>>],
-    ) -> Vec<Ended> {
+        began: Instant,
+    ) -> Few<Ended> {
         match &registered.registry.callback {
             Callback::One(callback) => {
                 let [entry] = entries else { unreachable!("a call of one has one record") };
-                vec![self.one(registered, &mut entry.record, &**callback).await]
+                smallvec![self.one(registered, &mut entry.record, &**callback, began).await]
             }
             Callback::Many(batch, callback) => {
                 let is_of_one_key = matches!(batch, Batch::OfOneKey(_));
-                self.many(registered, entries, &**callback, is_of_one_key).await
+                // Seldom one record, and large: it stays out of what every attempt carries along.
+                Box::pin(self.many(registered, entries, &**callback, is_of_one_key, began)).await
             }
         }
     }
@@ -117,13 +119,14 @@ impl Handling {
         registered: &Registered,
         tried: &mut Tried,
         callback: &(dyn Fn(Delivery) -> Called<Outcome> + Send + Sync),
+        began: Instant,
     ) -> Ended {
-        let (delivery, about) = match self.open(registered, tried) {
+        let (delivery, about) = match self.open(registered, tried, began) {
             Ok(opened) => opened,
             Err(over) => return self.end(tried, over).await,
         };
         let called = self.call(registered, &about.span, || callback(delivery)).await;
-        about.meter.seconds.record(about.began.elapsed().as_secs_f64());
+        about.meter.seconds.record(began.elapsed().as_secs_f64());
         let over = self.close(tried, &about, called.unwrap_or_else(|it| failed(it, true)));
         self.end(tried, over).await
     }
@@ -134,11 +137,12 @@ impl Handling {
         entries: &mut [Entry<Box<Tried>>],
         callback: &(dyn Fn(Vec<Delivery>) -> Called<Vec<Outcome>> + Send + Sync),
         is_of_one_key: bool,
-    ) -> Vec<Ended> {
-        let mut ended = vec![Ended::Untouched; entries.len()];
+        began: Instant,
+    ) -> Few<Ended> {
+        let mut ended: Few<Ended> = smallvec![Ended::Untouched; entries.len()];
         let (mut deliveries, mut all) = (Vec::new(), Vec::new());
         for (at, entry) in entries.iter_mut().enumerate() {
-            match self.open(registered, &mut entry.record) {
+            match self.open(registered, &mut entry.record, began) {
                 Ok((delivery, about)) => {
                     deliveries.push(delivery);
                     all.push((at, about));
@@ -151,10 +155,11 @@ impl Handling {
                 break;
             }
         }
-        let Some((_, first)) = all.first() else { return ended };
+        if all.is_empty() {
+            return ended;
+        }
         let span = tracing::info_span!("records", topic = registered.registry.topic);
         // The spans of the records stand beside the call, not around it.
-        let began = first.began;
         let called = self.call(registered, &span, || callback(deliveries)).await;
         let seconds = began.elapsed().as_secs_f64();
         // Where all of them have failed together, each goes by itself from now on: only that one counts.
@@ -181,12 +186,16 @@ impl Handling {
     }
 
     /// Begins an attempt at a record: there is something to call its callback with, or the attempt is over.
-    fn open(&self, registered: &Registered, tried: &mut Tried) -> Result<(Delivery, About), Over> {
+    fn open(
+        &self,
+        registered: &Registered,
+        tried: &mut Tried,
+        began: Instant,
+    ) -> Result<(Delivery, About), Over> {
         if let Some(refused) = tried.refused.take() {
             return Err(Over::Refused(refused));
         }
         tried.attempts += 1;
-        let began = Instant::now();
         let first_attempt_at = *tried.first_attempt_at.get_or_insert(began);
         let message = match self.serializer.deserialize(&tried.record) {
             Ok(message) => message,
@@ -216,7 +225,7 @@ impl Handling {
             previous_failure_at: tried.previous_failure_at,
             message,
         };
-        Ok((delivery, About { meter, span, began, wants_reply }))
+        Ok((delivery, About { meter, span, wants_reply }))
     }
 
     /// A callback that panics or takes too long has failed; the records may be at fault.

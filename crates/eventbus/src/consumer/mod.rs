@@ -8,6 +8,7 @@ mod context;
 mod dispatcher;
 mod guard;
 mod handling;
+mod intake;
 mod lines;
 mod meters;
 mod partition;

@@ -162,6 +162,11 @@ impl<R: Keyed> Partition<R> {
         queue.head.as_ref().map(|(seq, record)| (*seq, record))
     }
 
+    /// The keys that are ready.
+    pub(crate) fn ready_keys(&self) -> impl Iterator<Item = KeyId> {
+        self.queues.iter().filter(|(_, it)| it.state == KeyState::Ready).map(|(key, _)| key)
+    }
+
     /// Whether a ready key may start while at most so many records are ahead of the prefix. The first record that is
     /// not done always may, and so may one that has been started before.
     pub(crate) fn may_start(&self, key: KeyId, ahead_max: usize) -> bool {

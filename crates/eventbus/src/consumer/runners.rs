@@ -1,4 +1,4 @@
-//! The tasks in which callbacks run. Each asks the dispatcher for a call, makes it, tells how it ended, and asks
+//! The tasks in which callbacks run. Each asks the dispatcher for calls, makes them, tells how they ended, and asks
 //! again.
 //!
 //! A call that ends at once costs no task of its own. One that takes its time keeps the runner that began it, and
@@ -6,6 +6,7 @@
 //! looks for work where calls end at once, one for each core where they compute for long.
 
 use std::{
+    collections::VecDeque,
     panic::AssertUnwindSafe,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,19 +15,29 @@ use std::{
 };
 
 use futures_util::{FutureExt, poll};
+use slab::Slab;
+use smallvec::smallvec;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
-    call::{Aftermath, Call, Ended},
+    call::{Aftermath, Call, Ended, Few},
     client::Waker,
     dispatcher::Dispatcher,
     handling::{Handling, Tried},
 };
 
-/// After so many calls that ended at once, the other tasks of the runtime have their turn.
+/// After so many calls that ended at once, a runner begins several together …
 const STREAK: u32 = 64;
-/// A call that ended at once but took longer than this has computed: another core can help.
+/// … namely so many: then the lock is taken once for all of them.
+const TOGETHER: usize = 16;
+/// After so many calls that ended at once, the other tasks of the runtime have their turn: some milliseconds. A runner
+/// that is moved to another core too often finds its records in no cache.
+const TURN: u32 = 2_048;
+/// A call that ended at once but took longer than this has computed. Where two in a row have, other cores help: one
+/// alone may just have been interrupted.
 const LONG: Duration = Duration::from_micros(100);
+/// Where no call has begun for so long, another runner looks whether one can.
+const QUIET: Duration = Duration::from_millis(5);
 /// How long a key waits whose attempt panicked outside of its callback.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -48,17 +59,39 @@ pub(crate) struct Runners {
 
 pub(crate) struct State {
     pub(crate) dispatcher: Dispatcher<Held>,
+    /// What the runners have begun together and not told yet.
+    bundles: Slab<Arc<Mutex<Bundle>>>,
     /// Runners that look for work: those that wait for a slow call do not.
     active: usize,
     /// How often they were counted anew.
     count: Count,
     /// Calls that were begun.
     begun: u64,
+    begun_before: u64,
     /// When the last one began.
     begun_at: Instant,
-    begun_before: u64,
     /// When the consumer's thread looks next by itself.
     pub(crate) wakes_at: Option<Instant>,
+}
+
+/// Calls that a runner has begun together. Where one of them blocks its thread, the others are taken away from it.
+#[derive(Default)]
+struct Bundle {
+    next: VecDeque<Call<Held>>,
+    ended: Vec<(Call<Held>, Few<Ended>)>,
+}
+
+/// One task.
+struct Runner {
+    all: Arc<Runners>,
+    bundle: Arc<Mutex<Bundle>>,
+    place: usize,
+    /// The count in which it is one of those who look for work.
+    counted: Option<Count>,
+    /// Calls in a row that ended at once.
+    streak: u32,
+    /// Calls in a row that computed for long.
+    computed: u32,
 }
 
 impl Runners {
@@ -70,16 +103,16 @@ impl Runners {
         commit_every_records: u64,
     ) -> Arc<Self> {
         let active_max = runtime.metrics().num_workers().max(1);
-        let state = State {
+        let state = Mutex::new(State {
             dispatcher,
+            bundles: Slab::new(),
             active: 0,
             count: 0,
             begun: 0,
-            begun_at: Instant::now(),
             begun_before: 0,
+            begun_at: Instant::now(),
             wakes_at: None,
-        };
-        let state = Mutex::new(state);
+        });
         Arc::new(Self { state, handling, runtime, waker, active_max, commit_every_records })
     }
 
@@ -90,68 +123,100 @@ impl Runners {
     /// Sees to it that somebody works on what is ready.
     pub(crate) fn rouse(self: &Arc<Self>, state: &mut State, now: Instant) {
         if state.active < self.wanted(state, now) && state.dispatcher.has_work() {
-            self.spawn(state);
+            self.spawn(state, VecDeque::new());
         }
     }
 
     /// How many runners should look for work: while calls end at once, more would only wait for each other.
     fn wanted(&self, state: &State, now: Instant) -> usize {
-        match now.saturating_duration_since(state.begun_at) > LONG {
+        match now.saturating_duration_since(state.begun_at) > QUIET {
             true => self.active_max,
             false => 1,
         }
     }
 
-    /// A callback that blocks its thread keeps its runner from looking for work: where no call has begun since this
-    /// was asked last though one could, those who look are counted anew.
-    pub(crate) fn rouse_in_spite_of_the_blocked(self: &Arc<Self>, state: &mut State) {
+    /// A callback that blocks its thread keeps its runner from looking for work, and from what it has begun: where no
+    /// call has begun since this was asked last though one could, that is taken over and those who look are counted
+    /// anew.
+    pub(crate) fn rouse_in_spite_of_the_blocked(self: &Arc<Self>, state: &mut State, now: Instant) {
         let stands_still = state.begun == state.begun_before;
         state.begun_before = state.begun;
-        if stands_still && state.dispatcher.has_work() {
+        if !stands_still {
+            return;
+        }
+        let mut next = VecDeque::new();
+        let bundles: Vec<_> = state.bundles.iter().map(|(_, it)| Arc::clone(it)).collect();
+        for bundle in bundles {
+            let mut bundle = lock(&bundle);
+            next.append(&mut bundle.next);
+            self.tell(state, &mut bundle.ended, now);
+        }
+        if !next.is_empty() || state.dispatcher.has_work() {
             state.count += 1;
             state.active = 0;
-            self.spawn(state);
+            self.spawn(state, next);
         }
     }
 
-    fn spawn(self: &Arc<Self>, state: &mut State) {
+    fn spawn(self: &Arc<Self>, state: &mut State, next: VecDeque<Call<Held>>) {
         state.active += 1;
-        self.runtime.spawn(Arc::clone(self).run(state.count));
+        let bundle = Arc::new(Mutex::new(Bundle { next, ended: Vec::new() }));
+        let place = state.bundles.insert(Arc::clone(&bundle));
+        let (all, counted) = (Arc::clone(self), Some(state.count));
+        self.runtime.spawn(Runner { all, bundle, place, counted, streak: 0, computed: 0 }.run());
     }
 
-    async fn run(self: Arc<Self>, count: Count) {
-        let (mut counted, mut streak) = (Some(count), 0);
-        let mut next = self.begin(&mut self.state(), Instant::now(), counted);
-        while let Some((call, began)) = next {
-            streak += 1;
-            if streak % STREAK == 0 {
+    /// Tells the dispatcher how calls have ended.
+    fn tell(&self, state: &mut State, all: &mut Vec<(Call<Held>, Few<Ended>)>, now: Instant) {
+        let done_before = state.dispatcher.done_since_commit();
+        let mut concerns_the_thread = false;
+        for (call, ended) in all.drain(..) {
+            let Aftermath { room, drained, due } = state.dispatcher.complete(call, &ended, now);
+            let is_earlier = |it: Instant| state.wakes_at.is_none_or(|planned| it < planned);
+            concerns_the_thread |= room || drained || due.is_some_and(is_earlier);
+        }
+        let due = state.dispatcher.done_since_commit() >= self.commit_every_records;
+        if concerns_the_thread || (due && done_before < self.commit_every_records) {
+            self.waker.wake();
+        }
+    }
+}
+
+impl Runner {
+    async fn run(mut self) {
+        let mut turn = 0;
+        loop {
+            let mut began = Instant::now();
+            while let Some(call) = self.next() {
+                began = self.make(call, began).await;
+            }
+            if !self.refill() {
+                break;
+            }
+            turn += 1;
+            if turn % (TURN / TOGETHER as u32) == 0 {
                 tokio::task::yield_now().await;
             }
-            next = self.make(call, began, &mut counted).await;
         }
     }
 
-    /// Makes a call. Answers the next one, where this runner shall go on. `counted` is the count in which the runner
-    /// is one of those who look for work.
-    async fn make(
-        self: &Arc<Self>,
-        mut call: Call<Held>,
-        began: Instant,
-        counted: &mut Option<Count>,
-    ) -> Option<(Call<Held>, Instant)> {
+    fn next(&self) -> Option<Call<Held>> {
+        lock(&self.bundle).next.pop_front()
+    }
+
+    /// Makes a call. Answers when it ended.
+    async fn make(&mut self, mut call: Call<Held>, began: Instant) -> Instant {
         let (registered, records) = (Arc::clone(&call.registered), call.places.len());
+        let all = Arc::clone(&self.all);
         let ended = {
-            let attempt = self.handling.attempt(&registered, &mut call.entries);
+            let attempt = all.handling.attempt(&registered, &mut call.entries, began);
             // Whatever panics, the call is told to have ended: its keys would stand still for ever.
             let mut attempt = pin!(AssertUnwindSafe(attempt).catch_unwind());
             match poll!(attempt.as_mut()) {
                 Poll::Ready(ended) => Some(ended),
                 Poll::Pending => {
                     let broken_off = {
-                        let mut state = self.state();
-                        state.active -= usize::from(*counted == Some(state.count));
-                        *counted = None;
-                        self.rouse(&mut state, Instant::now());
+                        let mut state = self.step_aside();
                         state.dispatcher.slow(call.id, &call.places)
                     };
                     broken_off.run_until_cancelled(attempt).await
@@ -160,62 +225,66 @@ impl Runners {
         };
         let ended = match ended {
             Some(Ok(ended)) => ended,
-            Some(Err(_)) => vec![Ended::Retry { after: PAUSE }; records],
-            None => vec![Ended::Untouched; records],
+            Some(Err(_)) => smallvec![Ended::Retry { after: PAUSE }; records],
+            None => smallvec![Ended::Untouched; records],
         };
-        self.end(call, &ended, began, counted)
-    }
-
-    fn end(
-        self: &Arc<Self>,
-        call: Call<Held>,
-        ended: &[Ended],
-        began: Instant,
-        counted: &mut Option<Count>,
-    ) -> Option<(Call<Held>, Instant)> {
+        lock(&self.bundle).ended.push((call, ended));
         let now = Instant::now();
-        let mut state = self.state();
-        let done_before = state.dispatcher.done_since_commit();
-        let aftermath = state.dispatcher.complete(call, ended, now);
-        if self.concerns_the_thread(&state, done_before, aftermath) {
-            self.waker.wake();
-        }
-        let has_computed = counted.is_some() && now - began > LONG;
-        let wanted = if has_computed { self.active_max } else { self.wanted(&state, now) };
-        state.active += usize::from(*counted != Some(state.count));
-        *counted = Some(state.count);
-        if state.active > wanted {
-            state.active -= 1;
-            return None;
-        }
-        if state.active < wanted && state.dispatcher.has_work() {
-            self.spawn(&mut state);
-        }
-        self.begin(&mut state, now, *counted)
+        let ended_at_once = self.counted.is_some();
+        let was_long = now - began > LONG;
+        self.computed = if ended_at_once && was_long { self.computed + 1 } else { 0 };
+        self.streak = if ended_at_once && self.computed < 2 { self.streak + 1 } else { 0 };
+        now
     }
 
-    /// The next call. A runner that gets none ends.
-    fn begin(
-        &self,
-        state: &mut State,
-        now: Instant,
-        counted: Option<Count>,
-    ) -> Option<(Call<Held>, Instant)> {
-        let next = match self.handling.guard().stopped() {
-            Some(_) => None,
-            None => state.dispatcher.next(now),
+    /// A call takes its time: somebody else goes on with what was begun together with it.
+    fn step_aside(&mut self) -> MutexGuard<'_, State> {
+        let all = &self.all;
+        let mut state = all.state();
+        state.active -= usize::from(self.counted == Some(state.count));
+        self.counted = None;
+        let now = Instant::now();
+        let mut bundle = lock(&self.bundle);
+        let next = std::mem::take(&mut bundle.next);
+        all.tell(&mut state, &mut bundle.ended, now);
+        match next.is_empty() {
+            true => all.rouse(&mut state, now),
+            false => all.spawn(&mut state, next),
+        }
+        drop(bundle);
+        state
+    }
+
+    /// Tells what has ended and begins what is next. Answers whether this runner goes on.
+    fn refill(&mut self) -> bool {
+        let now = Instant::now();
+        let mut state = self.all.state();
+        let mut bundle = lock(&self.bundle);
+        self.all.tell(&mut state, &mut bundle.ended, now);
+        let wanted = match self.computed >= 2 {
+            true => self.all.active_max,
+            false => self.all.wanted(&state, now),
         };
-        match next {
-            Some(_) => (state.begun, state.begun_at) = (state.begun + 1, now),
-            None => state.active -= usize::from(counted == Some(state.count)),
+        state.active += usize::from(self.counted != Some(state.count));
+        self.counted = Some(state.count);
+        if state.active <= wanted && self.all.handling.guard().stopped().is_none() {
+            let most = if self.streak >= STREAK { TOGETHER } else { 1 };
+            let next = std::iter::from_fn(|| state.dispatcher.next(now)).take(most);
+            bundle.next.extend(next);
         }
-        next.map(|it| (it, now))
+        if bundle.next.is_empty() {
+            state.active -= 1;
+            state.bundles.remove(self.place);
+            return false;
+        }
+        (state.begun, state.begun_at) = (state.begun + bundle.next.len() as u64, now);
+        if state.active < wanted && state.dispatcher.has_work() {
+            self.all.spawn(&mut state, VecDeque::new());
+        }
+        true
     }
+}
 
-    fn concerns_the_thread(&self, state: &State, done_before: u64, after: Aftermath) -> bool {
-        let due = state.dispatcher.done_since_commit() >= self.commit_every_records;
-        let commit_is_due = due && done_before < self.commit_every_records;
-        let is_earlier = |it: Instant| state.wakes_at.is_none_or(|planned| it < planned);
-        after.room || after.drained || commit_is_due || after.due.is_some_and(is_earlier)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use rdkafka::{
     ClientConfig, Message, TopicPartitionList,
     consumer::{
@@ -21,15 +20,16 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     ConsumerConfig, Registries, Status,
-    call::{Entry, Epoch},
+    call::Epoch,
     client::{Waker, connect},
     committer::Committer,
     context::{Context, Rebalance, unassign},
     handling::Tried,
+    intake::take,
     runners::Runners,
     told::Told,
 };
-use crate::{Lane, Record, factory::FactoryError};
+use crate::{Record, factory::FactoryError};
 
 /// How long the thread sleeps when nothing wakes it.
 const NAP: Duration = Duration::from_millis(100);
@@ -159,7 +159,7 @@ impl Worker {
             state.dispatcher.wake_due(now);
             self.runners.rouse(&mut state, now);
             if is_time {
-                self.runners.rouse_in_spite_of_the_blocked(&mut state);
+                self.runners.rouse_in_spite_of_the_blocked(&mut state, now);
             }
             if let Some(due) = state.dispatcher.next_wake() {
                 next = next.min(due.saturating_duration_since(now));
@@ -202,7 +202,8 @@ impl Worker {
     fn subscribe(&mut self) {
         let registered = self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let topics: Vec<String> = registered.keys().cloned().collect();
-        let destinations = self.runners.state().dispatcher.register(registered.into_values());
+        let (now, all) = (Instant::now(), registered.into_values());
+        let destinations = self.runners.state().dispatcher.register(all, now);
         for it in destinations {
             let waker = self.waker.clone();
             it.watch(Box::new(move || waker.wake()));
@@ -476,27 +477,4 @@ impl Drop for Worker {
         self.status.end();
         // Dropping the last handle of the client leaves the group.
     }
-}
-
-/// Hands records of a partition to the dispatcher and sees to it that somebody works on them.
-fn take(runners: &Arc<Runners>, epoch: Epoch, all: impl IntoIterator<Item = Box<Tried>>) {
-    let now = Instant::now();
-    let mut state = runners.state();
-    let registered = state.dispatcher.registered(epoch);
-    for tried in all {
-        let record = &tried.record;
-        let lane = registered.as_ref().map_or(Lane::Live, |it| (it.registry.lane)(record));
-        let (offset, bytes) = (record.offset(), record.size());
-        let expires_at = expiry(record, now);
-        let entry = Entry { lane, expires_at, bytes, alone: false, record: tried };
-        state.dispatcher.take(epoch, offset, entry, now);
-    }
-    runners.rouse(&mut state, now);
-}
-
-/// When a record is not worth to be handled any more. What cannot be read is told when it is handled.
-fn expiry(record: &Record, now: Instant) -> Option<Instant> {
-    let at: Timestamp = record.header("ce_expiresat")?.parse().ok()?;
-    let left = at.duration_since(Timestamp::now());
-    Some(now + Duration::try_from(left).unwrap_or_default().min(LONGEST))
 }

@@ -100,6 +100,28 @@ async fn a_run_of_dead_letters_stops_the_consumer_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn it_stops_in_time_when_it_has_handled_many_quickly_before() {
+    let bus = Bus::with(1, stops_after(5)).await;
+    let message = |n| bus.message(Some(&format!("k{n}")), if n < 1_000 { "good" } else { "wrong" });
+    bus.publish_all((0..2_000).map(message)).await;
+    let (seen, wrong) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&wrong);
+    let consumer = bus.consume(&seen, move |it| match it.message.payload.as_slice() {
+        b"good" => Outcome::Done,
+        _ => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            reject()
+        }
+    });
+    assert_eq!(stops(&consumer).await, "5 records in a row became dead letters");
+    consumer.close().await;
+    assert_eq!(bus.dead_letters().await.len(), 5);
+    assert_eq!(seen.lock().unwrap().len(), 1_000);
+    let tried = wrong.load(Ordering::SeqCst);
+    assert!(tried <= 5 + bus.settings.consumer.max_in_flight, "{tried} records were tried");
+}
+
+#[tokio::test]
 async fn a_consumer_that_was_resumed_too_early_stops_again_and_a_restart_goes_on() {
     let bus = Bus::with(1, one_at_a_time(5)).await;
     publish_rounds(&bus).await;

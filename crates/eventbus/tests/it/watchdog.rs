@@ -22,6 +22,8 @@ fn watched(stuck_after_seconds: u64) -> Settings {
     settings.consumer.stuck_after_seconds = stuck_after_seconds;
     settings.consumer.handler_limit_seconds = 6;
     settings.consumer.drain_limit_seconds = 7;
+    settings.consumer.partition_window = 5_000;
+    settings.consumer.dispatch_ahead_max = 5_000;
     settings
 }
 
@@ -30,37 +32,39 @@ fn stuck(consumer: &DualEventBusConsumer) -> Option<String> {
     consumer.status().into_iter().find_map(|it| it.stuck)
 }
 
-/// Two records of the key `stuck` and twenty of other keys.
-async fn publish(bus: &Bus) {
-    bus.publish("stuck", "1").await;
-    for n in 0..20 {
-        bus.publish(&format!("k{n}"), "1").await;
-    }
-    bus.publish("stuck", "2").await;
+/// Two records of the key `stuck` among as many of other keys before and behind them.
+async fn publish(bus: &Bus, others: usize) {
+    let message = |n| match n == others || n == 2 * others + 1 {
+        true => bus.message(Some("stuck"), if n == others { "1" } else { "2" }),
+        false => bus.message(Some(&format!("k{n}")), "1"),
+    };
+    bus.publish_all((0..2 * others + 2).map(message)).await;
 }
 
-/// Waits until the key is told and checks that it is told rightly.
-async fn is_told(bus: &Bus, consumer: &DualEventBusConsumer) {
+/// Waits until all others are handled and the key is told, and checks that it is told rightly.
+async fn is_told(bus: &Bus, others: usize, seen: &Seen, consumer: &DualEventBusConsumer) {
+    sees(seen, 2 * others).await;
+    assert!(seen.lock().unwrap().iter().all(|it| it.0 != "stuck"));
     let told = eventually("a report", LIMIT, async || stuck(consumer)).await;
-    let where_to = format!("{}/0 stands still at offset 0 (key stuck)", bus.topic);
+    let where_to = format!("{}/0 stands still at offset {others} (key stuck)", bus.topic);
     assert!(told.starts_with(&where_to), "{told}");
     assert_eq!(consumer.works(), Err(told));
 }
 
-async fn works_again(bus: &Bus, consumer: &DualEventBusConsumer, seen: &Seen) {
-    bus.commits(22).await;
+async fn works_again(bus: &Bus, others: usize, seen: &Seen, consumer: &DualEventBusConsumer) {
+    bus.commits(2 * others as i64 + 2).await;
     let ready = async || consumer.works().ok();
     eventually("the consumer to work again", LIMIT, ready).await;
     let seen = seen.lock().unwrap().clone();
     let of_key: Vec<_> = seen.iter().filter(|it| it.0 == "stuck").map(|it| &it.1).collect();
     assert_eq!(of_key, ["1", "2"]);
-    assert_eq!(seen.len(), 22);
+    assert_eq!(seen.len(), 2 * others + 2);
 }
 
 #[tokio::test]
 async fn a_handler_that_never_returns_is_told_while_others_go_on_and_ends_with_its_limit() {
-    let bus = Bus::with(1, watched(2)).await;
-    publish(&bus).await;
+    let (bus, others) = (Bus::with(1, watched(2)).await, 200);
+    publish(&bus, others).await;
     let (seen, attempts) = (Seen::default(), Arc::new(AtomicU32::new(0)));
     let (noted, tried) = (Arc::clone(&seen), Arc::clone(&attempts));
     let registry = EventBusRegistry::new(&bus.topic, move |delivery| {
@@ -76,10 +80,9 @@ async fn a_handler_that_never_returns_is_told_while_others_go_on_and_ends_with_i
     });
     let consumer = bus.consumer();
     consumer.register(vec![registry]).unwrap();
-    sees(&seen, 20).await;
-    is_told(&bus, &consumer).await;
+    is_told(&bus, others, &seen, &consumer).await;
     assert_eq!(attempts.load(Ordering::SeqCst), 1, "it was told after its limit had ended it");
-    works_again(&bus, &consumer, &seen).await;
+    works_again(&bus, others, &seen, &consumer).await;
     assert_eq!(attempts.load(Ordering::SeqCst), 2);
     consumer.close().await;
 }
@@ -87,16 +90,16 @@ async fn a_handler_that_never_returns_is_told_while_others_go_on_and_ends_with_i
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::disallowed_methods, reason = "a handler that blocks its thread is what is tested")]
 async fn a_handler_that_blocks_its_thread_is_told_while_others_go_on() {
-    // At once, or after it has given way to others first.
-    for gives_way in [false, true] {
+    // At once, or after it has given way to others first; at the beginning, or when many have ended quickly.
+    for (gives_way, others) in [(false, 10), (true, 10), (false, 1_000), (true, 1_000)] {
         let bus = Bus::with(1, watched(2)).await;
-        publish(&bus).await;
+        publish(&bus, others).await;
         let (seen, open) = (Seen::default(), Arc::new(AtomicBool::new(false)));
         let (noted, door) = (Arc::clone(&seen), Arc::clone(&open));
         let registry = EventBusRegistry::new(&bus.topic, move |delivery| {
             let (noted, door) = (Arc::clone(&noted), Arc::clone(&door));
             async move {
-                if gives_way {
+                if gives_way && delivery.message.key.as_deref() == Some("stuck") {
                     tokio::task::yield_now().await;
                 }
                 let (key, payload) = shown(&delivery.message);
@@ -111,11 +114,9 @@ async fn a_handler_that_blocks_its_thread_is_told_while_others_go_on() {
         });
         let consumer = bus.consumer();
         consumer.register(vec![registry]).unwrap();
-        sees(&seen, 20).await;
-        assert!(seen.lock().unwrap().iter().all(|it| it.0 != "stuck"));
-        is_told(&bus, &consumer).await;
+        is_told(&bus, others, &seen, &consumer).await;
         open.store(true, Ordering::SeqCst);
-        works_again(&bus, &consumer, &seen).await;
+        works_again(&bus, others, &seen, &consumer).await;
         consumer.close().await;
     }
 }
@@ -161,7 +162,7 @@ async fn the_time_of_an_open_circuit_is_no_standing_still() {
     eventually("twenty probes", LIMIT, probed).await;
     assert_eq!(destination.open_for().as_deref(), Some("1 failures in a row: down"));
     phase.store(1, Ordering::SeqCst);
-    is_told(&bus, &consumer).await;
+    is_told(&bus, 0, &seen, &consumer).await;
     assert_eq!(destination.open_for(), None);
     phase.store(2, Ordering::SeqCst);
     sees(&seen, 1).await;

@@ -1,0 +1,48 @@
+//! How a record comes to the dispatcher: with its lane and the time at which it expires.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    call::{Entry, Epoch},
+    handling::Tried,
+    runners::Runners,
+};
+use crate::{Lane, Record};
+
+/// What expires later is taken for this.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Hands records of a partition to the dispatcher and sees to it that somebody works on them.
+pub(crate) fn take(
+    runners: &Arc<Runners>,
+    epoch: Epoch,
+    all: impl IntoIterator<Item = Box<Tried>>,
+) {
+    let now = Instant::now();
+    let registered = runners.state().dispatcher.registered(epoch);
+    // Before the lock is taken: the runners wait for it.
+    let entries: Vec<Entry<Box<Tried>>> = all
+        .into_iter()
+        .map(|tried| {
+            let record = &tried.record;
+            let lane = registered.as_ref().map_or(Lane::Live, |it| (it.registry.lane)(record));
+            let (bytes, expires_at) = (record.size(), expiry(record, now));
+            Entry { lane, expires_at, bytes, alone: false, record: tried }
+        })
+        .collect();
+    let mut state = runners.state();
+    for entry in entries {
+        state.dispatcher.take(epoch, entry.record.record.offset(), entry, now);
+    }
+    runners.rouse(&mut state, now);
+}
+
+/// When a record is not worth to be handled any more. What cannot be read is told when it is handled.
+fn expiry(record: &Record, now: Instant) -> Option<Instant> {
+    let at: Timestamp = record.header("ce_expiresat")?.parse().ok()?;
+    let left = at.duration_since(Timestamp::now());
+    Some(now + Duration::try_from(left).unwrap_or_default().min(LONGEST))
+}
