@@ -24,6 +24,11 @@ impl TraceContext {
         Self(headers)
     }
 
+    /// The trace's id, as far as there is one.
+    pub fn id(&self) -> Option<&str> {
+        self.0.get("traceparent")?.split('-').nth(1)
+    }
+
     /// Makes `span` a child of this trace.
     pub fn adopt(&self, span: &tracing::Span) {
         if self.0.is_empty() || span.is_disabled() {

@@ -361,6 +361,7 @@ fn span(record: &Record, message: &EventBusMessage, attempt: u32) -> tracing::Sp
         offset = record.offset(),
         key = message.key,
         event_type = message.event_type,
+        trace_id = message.trace_id.id(),
         attempt
     )
 }

@@ -163,7 +163,14 @@ impl Bus {
             for partition in metadata.topics()[0].partitions() {
                 wanted.add_partition(&topic, partition.id());
             }
-            let committed = client.committed_offsets(wanted, LIMIT).unwrap();
+            // A broker that has just started may not know yet who coordinates the group.
+            let began = std::time::Instant::now();
+            let committed = loop {
+                match client.committed_offsets(wanted.clone(), LIMIT) {
+                    Ok(committed) => break committed,
+                    Err(err) => assert!(began.elapsed() < LIMIT, "{err}"),
+                }
+            };
             let offsets = committed.elements().into_iter().map(|it| (it.partition(), it.offset()));
             offsets.filter_map(|(at, it)| Some((at, it.to_raw()?))).filter(|it| it.1 >= 0).collect()
         };

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use eventbus::{Outcome, RegisterError};
 use testkit::eventually;
 
-use crate::bus::{Bus, LIMIT, Seen, sees, settings};
+use crate::{
+    bus::{Bus, LIMIT, Seen, sees, settings},
+    gate::Gate,
+};
 
 #[tokio::test]
 async fn topics_are_registered_and_unregistered_while_it_runs() {
@@ -47,6 +50,31 @@ async fn topics_are_registered_and_unregistered_while_it_runs() {
     let mut payloads: Vec<String> = seen.lock().unwrap().iter().map(|it| it.1.clone()).collect();
     payloads.sort();
     assert_eq!(payloads, ["1", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn a_topic_that_is_registered_leaves_the_others_running_where_the_protocol_allows_it() {
+    let mut settings = settings();
+    settings.consumer.properties.insert("group.protocol".to_owned(), "consumer".to_owned());
+    let (one, two) = (Bus::with(1, settings).await, Bus::new(1).await);
+    one.publish("k", "slow").await;
+    two.publish("k", "quick").await;
+    let (gate, seen) = (Gate::new(), Seen::default());
+    let consumer = one.consumer();
+    consumer.register(vec![gate.registry(&one)]).unwrap();
+    gate.begins(1).await;
+    consumer.register(vec![two.registry(&seen, |_| Outcome::Done)]).unwrap();
+    // The first topic's record is in its callback all the time: nobody waited for it.
+    sees(&seen, 1).await;
+    assert_eq!(gate.inside(), 1);
+    consumer.unregister(&[&two.topic]);
+    let given_back = async || (consumer.assignment().len() == 1).then_some(());
+    eventually("the topic to be given back", LIMIT, given_back).await;
+    assert_eq!(gate.inside(), 1);
+    gate.open();
+    one.commits(1).await;
+    consumer.close().await;
+    assert_eq!(gate.began().len(), 1);
 }
 
 #[tokio::test]
