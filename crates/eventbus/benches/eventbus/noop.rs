@@ -29,7 +29,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// The settings of a consumer whose handlers do nothing.
 pub(crate) fn changes() -> Value {
-    json!({"max_in_flight": 512, "partition_window": 500, "commit_every_ms": 50})
+    json!({"max_in_flight": 512, "partition_window": 1_000, "commit_every_ms": 50})
 }
 
 /// A topic with what there is to count.
