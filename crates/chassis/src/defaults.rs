@@ -119,7 +119,7 @@ mod tests {
             sample_ratio = 1.0
 
             [shutdown]
-            limit_seconds = 25
+            limit_seconds = 40
 
             # The bus.
             [kafka]

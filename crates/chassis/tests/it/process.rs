@@ -162,7 +162,7 @@ fn check_config_prints_the_settings_or_one_sentence() {
         sample_ratio = 1.0
 
         [shutdown]
-        limit_seconds = 25
+        limit_seconds = 40
         ---
         Some(2)
         tiny: unknown setting work in the environment variable TINY__WORK

@@ -80,7 +80,7 @@ fn the_environment_stands_above_the_file_and_the_file_above_the_defaults() {
     assert_eq!(settings.batch, 300);
     assert_eq!(settings.name, "file");
     assert_eq!(settings.chassis.admin.listen.port(), 2);
-    assert_eq!(settings.chassis.shutdown.limit_seconds, 25);
+    assert_eq!(settings.chassis.shutdown.limit_seconds, 40);
 }
 
 #[test]
