@@ -181,14 +181,7 @@ pub(crate) fn message(event_type: &str, data: Value) -> EventBusMessage {
 }
 
 pub(crate) fn first(message: EventBusMessage) -> Delivery {
-    Delivery {
-        message,
-        attempt: 1,
-        counted: 0,
-        attempts_max: 5,
-        first_attempt_at: Instant::now(),
-        previous_failure_at: None,
-    }
+    Delivery::first(message, 5)
 }
 
 /// What `/healthz` says of the backend.

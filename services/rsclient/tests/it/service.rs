@@ -16,7 +16,6 @@ use rsclient::{
 };
 use serde_json::{Value, json};
 use testkit::{records::Record, unique};
-use tokio::time::Instant;
 
 const SAID: &str = "as-rs-provision-topic";
 
@@ -185,14 +184,7 @@ pub(crate) fn message(event_type: &str, data: &Value) -> EventBusMessage {
 }
 
 pub(crate) fn first(message: EventBusMessage) -> Delivery {
-    Delivery {
-        message,
-        attempt: 1,
-        counted: 0,
-        attempts_max: 5,
-        first_attempt_at: Instant::now(),
-        previous_failure_at: None,
-    }
+    Delivery::first(message, 5)
 }
 
 /// What became of a record, in a line.
