@@ -111,7 +111,7 @@ pub struct ConsumerSettings {
     pub dispatch_ahead_max: usize,
     /// While live records are ready, this share of the starts is left to those of a sync, 0 to 1.
     pub sync_share: f64,
-    /// Most bytes of record values that are held, over all partitions.
+    /// Most bytes of records that are held, over all partitions; a few records more may be under way.
     pub buffered_bytes_max: usize,
     /// A commit is due after so many records …
     pub commit_every_records: u64,

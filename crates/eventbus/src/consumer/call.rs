@@ -17,6 +17,21 @@ pub(crate) type Epoch = u64;
 /// Names one call.
 pub(crate) type CallId = u64;
 
+/// What bounds a dispatcher.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Most calls at a time.
+    pub(crate) in_flight_max: usize,
+    /// Most records of a partition that are started before the first one that is not done.
+    pub(crate) ahead_max: usize,
+    /// Most records of a partition that are held.
+    pub(crate) window_max: usize,
+    /// Most bytes that are held, over all partitions.
+    pub(crate) bytes_max: usize,
+    /// A sync record starts after so many live ones while both are ready.
+    pub(crate) sync_every: u32,
+}
+
 /// A record as the dispatcher holds it.
 pub(crate) struct Entry<R> {
     pub(crate) lane: Lane,
@@ -61,7 +76,8 @@ pub(crate) enum Ended {
         /// How long.
         after: Duration,
     },
-    /// Nothing was tried: it stays in front of its key.
+    /// It stays in front of its key, as if nothing had been tried: it was broken off, kept back, or stood behind another
+    /// one of its batch that is not done.
     Untouched,
 }
 

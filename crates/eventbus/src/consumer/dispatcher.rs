@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     assigned::{Assigned, Stuck, positions},
-    call::{Aftermath, Call, CallId, Ended, Entry, Epoch, Few, Place},
+    call::{Aftermath, Call, CallId, Ended, Entry, Epoch, Few, Limits, Place},
     lines::{Line, Lines, Waiter},
     partition::{KeyId, KeyState, Keyed, Seq},
 };
@@ -28,21 +28,6 @@ use crate::{
 
 /// Nobody waits longer, whatever a callback asks for.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What bounds a dispatcher.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Most calls at a time.
-    pub(crate) in_flight_max: usize,
-    /// Most records of a partition that are started before the first one that is not done.
-    pub(crate) ahead_max: usize,
-    /// Most records of a partition that are held.
-    pub(crate) window_max: usize,
-    /// Most bytes that are held, over all partitions.
-    pub(crate) bytes_max: usize,
-    /// One of so many starts is a sync record's while live ones are ready too.
-    pub(crate) sync_every: u32,
-}
 
 /// See the module.
 pub(crate) struct Dispatcher<R> {
@@ -152,12 +137,25 @@ impl<R: Keyed> Dispatcher<R> {
         if was_empty {
             assigned.front_moved(now);
         }
-        if let Some(at) = expires_at {
+        let is_protected = assigned.registry().is_some_and(|it| it.destination.is_some());
+        if let Some(at) = expires_at.filter(|_| is_protected) {
             let seq = assigned.records.last();
             self.expiring.push(Reverse((at, epoch, key, seq)));
+            self.tidy();
         }
         if is_ready {
             self.line_up(epoch, key, now);
+        }
+    }
+
+    /// Forgets the expiry of records that are done: now and then, so that it costs each of them next to nothing.
+    fn tidy(&mut self) {
+        let held: usize = self.partitions.values().map(|it| it.records.len()).sum();
+        if self.expiring.len() > 2 * held + 1_000 {
+            let partitions = &self.partitions;
+            self.expiring.retain(|Reverse((_, epoch, _, seq))| {
+                partitions.get(epoch).is_some_and(|it| it.records.holds(*seq))
+            });
         }
     }
 
@@ -177,6 +175,7 @@ impl<R: Keyed> Dispatcher<R> {
     /// Lines up the keys that have waited long enough, and the records that have expired.
     pub(crate) fn wake_due(&mut self, now: Instant) {
         let now = self.tick(now);
+        self.lines.forget_due_refusals(now);
         while let Some(Reverse((due, epoch, key))) = self.waiting.peek().copied() {
             if due > now {
                 break;
@@ -350,7 +349,7 @@ impl<R: Keyed> Dispatcher<R> {
         let mut aftermath = Aftermath::default();
         // From the last to the first, so that what is not done stands in its old order again.
         let mut all = places.into_iter().zip(entries).zip(ended.iter().copied()).rev().peekable();
-        let mut state = KeyState::Ready;
+        let (mut state, mut wait) = (KeyState::Ready, Duration::ZERO);
         while let Some(((place, entry), ended)) = all.next() {
             let is_last_of_key = all
                 .peek()
@@ -367,14 +366,16 @@ impl<R: Keyed> Dispatcher<R> {
                 Ended::Untouched => assigned.records.give_back(place.key, place.seq, entry),
                 Ended::Retry { after } => {
                     assigned.records.give_back(place.key, place.seq, entry);
-                    let due = now + after.min(LONGEST_WAIT);
-                    self.waiting.push(Reverse((due, place.epoch, place.key)));
-                    aftermath.due = Some(aftermath.due.map_or(due, |it| it.min(due)));
-                    state = KeyState::Waiting;
+                    (state, wait) = (KeyState::Waiting, after.min(LONGEST_WAIT));
                 }
             }
             if is_last_of_key {
                 let has_next = assigned.records.release(place.key, state);
+                if state == KeyState::Waiting {
+                    let due = now + wait;
+                    self.waiting.push(Reverse((due, place.epoch, place.key)));
+                    aftermath.due = Some(aftermath.due.map_or(due, |it| it.min(due)));
+                }
                 self.settle(place.epoch, now, &mut aftermath);
                 if has_next && state == KeyState::Ready {
                     self.line_up(place.epoch, place.key, now);
@@ -427,6 +428,8 @@ impl<R: Keyed> Dispatcher<R> {
     /// Forgets a partition. What still runs is broken off; its records are delivered again. Answers how much that was.
     pub(crate) fn remove(&mut self, epoch: Epoch) -> usize {
         let Some(assigned) = self.partitions.remove(&epoch) else { return 0 };
+        self.waiting.retain(|Reverse((_, it, _))| *it != epoch);
+        self.expiring.retain(|Reverse((_, it, ..))| *it != epoch);
         assigned.slow.values().for_each(CancellationToken::cancel);
         assigned.running
     }
@@ -460,7 +463,7 @@ impl<R: Keyed> Dispatcher<R> {
         positions(epochs.iter().filter_map(|it| self.partitions.get(it)))
     }
 
-    /// These offsets are about to be committed.
+    /// What is done is about to be committed.
     pub(crate) fn begin_commit(&mut self) {
         self.done_since_commit = 0;
     }

@@ -46,7 +46,7 @@ impl Guard {
         if self.stopped.is_some() {
             return false;
         }
-        let share = (self.dead + 1) as f64 / SAMPLE as f64;
+        let share = (self.dead + 1).min(SAMPLE) as f64 / SAMPLE as f64;
         if self.run >= self.limits.run_max {
             self.stopped = Some(format!("{} records in a row became dead letters", self.run));
         } else if share > self.limits.share_max {

@@ -182,6 +182,10 @@ impl Handling {
                 break;
             }
         }
+        for (entry, _) in entries.iter_mut().zip(&ended).filter(|it| *it.1 == Ended::Untouched) {
+            // It stood behind another one: its own time has not begun.
+            entry.record.first_attempt_at = None;
+        }
         ended
     }
 

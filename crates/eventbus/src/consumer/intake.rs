@@ -1,6 +1,10 @@
 //! How a record comes to the dispatcher: with its lane and the time at which it expires.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -10,7 +14,7 @@ use super::{
     handling::Tried,
     runners::Runners,
 };
-use crate::{Lane, Record};
+use crate::{Lane, Record, registry::LaneOf};
 
 /// What expires later is taken for this.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -28,7 +32,7 @@ pub(crate) fn take(
         .into_iter()
         .map(|tried| {
             let record = &tried.record;
-            let lane = registered.as_ref().map_or(Lane::Live, |it| (it.registry.lane)(record));
+            let lane = registered.as_ref().map_or(Lane::Live, |it| lane(&it.registry.lane, record));
             let (bytes, expires_at) = (record.size(), expiry(record, now));
             Entry { lane, expires_at, bytes, alone: false, record: tried }
         })
@@ -38,6 +42,11 @@ pub(crate) fn take(
         state.dispatcher.take(epoch, entry.record.record.offset(), entry, now);
     }
     runners.rouse(&mut state, now);
+}
+
+/// A closure that panics says nothing.
+fn lane(of: &LaneOf, record: &Record) -> Lane {
+    catch_unwind(AssertUnwindSafe(|| of(record))).unwrap_or(Lane::Live)
 }
 
 /// When a record is not worth to be handled any more. What cannot be read is told when it is handled.

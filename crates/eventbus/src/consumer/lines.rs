@@ -31,7 +31,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// While live records are ready too, one of `sync_every` starts is a sync one.
+    /// While live records are ready too, a sync one starts after `sync_every` of them.
     pub(crate) fn new(sync_every: u32) -> Self {
         Self { lines: Vec::new(), turn: 0, since_sync: 0, sync_every }
     }
@@ -101,6 +101,13 @@ impl Lines {
 
     pub(crate) fn forget_refusals(&mut self) {
         self.lines.iter_mut().for_each(|it| it.not_before = None);
+    }
+
+    /// What was refused until now may be asked for again.
+    pub(crate) fn forget_due_refusals(&mut self, now: Instant) {
+        for it in &mut self.lines {
+            it.not_before = it.not_before.filter(|it| *it > now);
+        }
     }
 }
 

@@ -28,8 +28,9 @@ use crate::{
     EventBusProducer, EventBusRegistry, RegisterError, Serializer, factory::FactoryError,
     registry::Registered, settings::Cluster,
 };
+use call::Limits;
 use client::Waker;
-use dispatcher::{Dispatcher, Limits};
+use dispatcher::Dispatcher;
 use guard::{Guard, GuardLimits};
 use handling::Handling;
 pub(crate) use meters::Meters;
@@ -38,8 +39,7 @@ use worker::{Command, Worker};
 
 /// What a consumer is made of.
 ///
-/// Offsets are stored when a record is done, and only up to the first one that is not. What remains to choose is
-/// when they are committed:
+/// Offsets are committed only up to the first record that is not done. What remains to choose is when:
 ///
 /// | `auto_commit` | `asynchronous_commit` | commits |
 /// | --- | --- | --- |
@@ -69,7 +69,7 @@ pub struct ConsumerConfig {
     pub dispatch_ahead_max: usize,
     /// While live records are ready, this share of the starts is left to those of a sync, 0 to 1.
     pub sync_share: f64,
-    /// Most bytes of record values that are held, over all partitions.
+    /// Most bytes of records that are held, over all partitions; a few records more may be under way.
     pub buffered_bytes_max: usize,
     /// A commit is due after so many records …
     pub commit_every_records: u64,

@@ -99,6 +99,11 @@ impl<R: Keyed> Partition<R> {
         self.first + self.window.len() as Seq - 1
     }
 
+    /// Whether a record is held still.
+    pub(crate) fn holds(&self, seq: Seq) -> bool {
+        seq >= self.first
+    }
+
     /// How many of them were started: what a crash now would repeat.
     pub(crate) fn ahead(&self) -> usize {
         self.ahead

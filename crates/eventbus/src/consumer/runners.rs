@@ -30,9 +30,9 @@ use super::{
 const STREAK: u32 = 64;
 /// … namely so many: then the lock is taken once for all of them.
 const TOGETHER: usize = 16;
-/// After so many calls that ended at once, the other tasks of the runtime have their turn: some milliseconds. A runner
-/// that is moved to another core too often finds its records in no cache.
-const TURN: u32 = 2_048;
+/// After it was given calls so many times, a runner lets the other tasks of the runtime have their turn. One that is
+/// moved to another core too often finds its records in no cache.
+const TURN: u32 = 128;
 /// A call that ended at once but took longer than this has computed. Where two in a row have, other cores help: one
 /// alone may just have been interrupted.
 const LONG: Duration = Duration::from_micros(100);
@@ -79,6 +79,9 @@ pub(crate) struct State {
 struct Bundle {
     next: VecDeque<Call<Held>>,
     ended: Vec<(Call<Held>, Few<Ended>)>,
+    /// How many of its calls were made, and how many when that was looked at last.
+    made: u64,
+    made_before: u64,
 }
 
 /// One task.
@@ -90,8 +93,10 @@ struct Runner {
     counted: Option<Count>,
     /// Calls in a row that ended at once.
     streak: u32,
-    /// Calls in a row that computed for long.
+    /// Calls in a row that computed for long; a helper begins with those of whom it helps.
     computed: u32,
+    /// It has just called somebody to help.
+    has_called: bool,
 }
 
 impl Runners {
@@ -123,7 +128,7 @@ impl Runners {
     /// Sees to it that somebody works on what is ready.
     pub(crate) fn rouse(self: &Arc<Self>, state: &mut State, now: Instant) {
         if state.active < self.wanted(state, now) && state.dispatcher.has_work() {
-            self.spawn(state, VecDeque::new());
+            self.spawn(state, VecDeque::new(), 1);
         }
     }
 
@@ -135,35 +140,39 @@ impl Runners {
         }
     }
 
-    /// A callback that blocks its thread keeps its runner from looking for work, and from what it has begun: where no
-    /// call has begun since this was asked last though one could, that is taken over and those who look are counted
-    /// anew.
+    /// A callback that blocks its thread keeps its runner from looking for work, and from what it has begun. What is
+    /// begun and has not moved since this was asked last is taken over; where no call has begun at all though one could,
+    /// those who look are counted anew.
     pub(crate) fn rouse_in_spite_of_the_blocked(self: &Arc<Self>, state: &mut State, now: Instant) {
-        let stands_still = state.begun == state.begun_before;
-        state.begun_before = state.begun;
-        if !stands_still {
-            return;
-        }
         let mut next = VecDeque::new();
         let bundles: Vec<_> = state.bundles.iter().map(|(_, it)| Arc::clone(it)).collect();
         for bundle in bundles {
             let mut bundle = lock(&bundle);
-            next.append(&mut bundle.next);
-            self.tell(state, &mut bundle.ended, now);
+            if bundle.made == bundle.made_before {
+                next.append(&mut bundle.next);
+                self.tell(state, &mut bundle.ended, now);
+            }
+            bundle.made_before = bundle.made;
         }
-        if !next.is_empty() || state.dispatcher.has_work() {
+        let stands_still = state.begun == state.begun_before;
+        state.begun_before = state.begun;
+        let is_anew = stands_still && state.dispatcher.has_work();
+        if is_anew {
             state.count += 1;
             state.active = 0;
-            self.spawn(state, next);
+        }
+        if is_anew || !next.is_empty() {
+            self.spawn(state, next, 0);
         }
     }
 
-    fn spawn(self: &Arc<Self>, state: &mut State, next: VecDeque<Call<Held>>) {
+    fn spawn(self: &Arc<Self>, state: &mut State, next: VecDeque<Call<Held>>, computed: u32) {
         state.active += 1;
-        let bundle = Arc::new(Mutex::new(Bundle { next, ended: Vec::new() }));
+        let bundle = Arc::new(Mutex::new(Bundle { next, ..Bundle::default() }));
         let place = state.bundles.insert(Arc::clone(&bundle));
         let (all, counted) = (Arc::clone(self), Some(state.count));
-        self.runtime.spawn(Runner { all, bundle, place, counted, streak: 0, computed: 0 }.run());
+        let runner = Runner { all, bundle, place, counted, streak: 0, computed, has_called: false };
+        self.runtime.spawn(runner.run());
     }
 
     /// Tells the dispatcher how calls have ended.
@@ -194,14 +203,17 @@ impl Runner {
                 break;
             }
             turn += 1;
-            if turn % (TURN / TOGETHER as u32) == 0 {
+            // Whom it has called may stand behind it on its own core.
+            if std::mem::take(&mut self.has_called) || turn % TURN == 0 {
                 tokio::task::yield_now().await;
             }
         }
     }
 
     fn next(&self) -> Option<Call<Held>> {
-        lock(&self.bundle).next.pop_front()
+        let mut bundle = lock(&self.bundle);
+        bundle.made += 1;
+        bundle.next.pop_front()
     }
 
     /// Makes a call. Answers when it ended.
@@ -249,7 +261,7 @@ impl Runner {
         all.tell(&mut state, &mut bundle.ended, now);
         match next.is_empty() {
             true => all.rouse(&mut state, now),
-            false => all.spawn(&mut state, next),
+            false => all.spawn(&mut state, next, 0),
         }
         drop(bundle);
         state
@@ -278,8 +290,13 @@ impl Runner {
             return false;
         }
         (state.begun, state.begun_at) = (state.begun + bundle.next.len() as u64, now);
+        let next = state.dispatcher.next_wake();
+        if next.is_some_and(|it| state.wakes_at.is_none_or(|planned| it < planned)) {
+            self.all.waker.wake();
+        }
         if state.active < wanted && state.dispatcher.has_work() {
-            self.all.spawn(&mut state, VecDeque::new());
+            self.all.spawn(&mut state, VecDeque::new(), self.computed);
+            self.has_called = true;
         }
         true
     }

@@ -101,6 +101,11 @@ impl Gauges {
         }
     }
 
+    pub(crate) fn rebalanced(&self, kind: &'static str) {
+        metrics::counter!("eventbus_rebalances_total", "group" => self.group.clone(), "kind" => kind)
+            .increment(1);
+    }
+
     /// A partition is not ours any more: others say how it is.
     pub(crate) fn forget(&self, topic: &str, partition: i32) {
         self.partition(topic, partition, 0, 0, Duration::ZERO);

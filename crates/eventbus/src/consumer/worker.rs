@@ -1,7 +1,7 @@
 //! The thread of a consumer: polls the broker, carries out rebalances, commits.
 //!
-//! Everything about the client happens on this one thread, in the order of its loop. It hands records to the
-//! dispatcher; callbacks run elsewhere. Backpressure is a partition queue that is not polled.
+//! Everything about the client happens on this one thread, in the order of its loop, but for commits that are awaited.
+//! It hands records to the dispatcher; callbacks run elsewhere. Backpressure is a partition queue that is not polled.
 
 use std::{
     collections::BTreeMap,
@@ -246,7 +246,7 @@ impl Worker {
     }
 
     fn assign(&mut self, partitions: &TopicPartitionList) {
-        self.count_rebalance("assign");
+        self.status.gauges.rebalanced("assign");
         for it in partitions.elements() {
             let (topic, partition) = (it.topic(), it.partition());
             // Before the assignment: a queue that is split off later lets records pass each other.
@@ -270,12 +270,12 @@ impl Worker {
         }
         self.joined = true;
         self.status.changed();
-        let (group, partitions) = (&self.config.group, partitions.count());
-        tracing::info!(group, partitions, "partitions were assigned");
+        let partitions = partitions.count();
+        tracing::info!(group = self.config.group, partitions, "partitions were assigned");
     }
 
     fn revoke(&mut self, partitions: &TopicPartitionList) {
-        self.count_rebalance("revoke");
+        self.status.gauges.rebalanced("revoke");
         let elements = partitions.elements();
         let is_meant = |it: &Queue| {
             elements.iter().any(|at| (at.topic(), at.partition()) == (&*it.topic, it.partition))
@@ -285,7 +285,11 @@ impl Worker {
         // Others own what was lost already: there is nothing to finish and nothing to commit.
         let lost = self.consumer.assignment_lost();
         match lost {
-            true => epochs.iter().for_each(|it| self.forget(*it)),
+            true => {
+                epochs.iter().for_each(|it| self.forget(*it));
+                // A commit under way must not meet the next assignment.
+                self.wait_for_commit();
+            }
             false => self.give_up(&epochs),
         }
         if let Err(err) = unassign(&self.consumer, partitions) {
@@ -307,10 +311,13 @@ impl Worker {
         while !self.runners.state().dispatcher.is_idle(epochs) && Instant::now() < deadline {
             self.step();
         }
-        let committed = self.committer.wait();
-        self.note(committed);
+        self.wait_for_commit();
         let positions = self.runners.state().dispatcher.positions(epochs);
         if positions.count() > 0 {
+            if self.config.auto_commit {
+                // The client commits what is stored once more when a partition is given back: not an older offset.
+                self.keep(&positions);
+            }
             let outcome = self.consumer.commit(&positions, CommitMode::Sync);
             self.note(Some((positions, outcome)));
         }
@@ -406,13 +413,19 @@ impl Worker {
         if offsets.count() == 0 {
             return;
         }
-        match self.consumer.store_offsets(&offsets) {
-            Ok(()) if self.config.asynchronous_commit => {
-                self.runners.state().dispatcher.mark_committed(&offsets);
-            }
-            Ok(()) => (),
-            Err(err) => tracing::warn!(%err, "offsets could not be stored"),
+        if self.keep(&offsets) && self.config.asynchronous_commit {
+            self.runners.state().dispatcher.mark_committed(&offsets);
         }
+    }
+
+    fn keep(&self, offsets: &TopicPartitionList) -> bool {
+        let stored = self.consumer.store_offsets(offsets);
+        stored.inspect_err(|err| tracing::warn!(%err, "offsets could not be stored")).is_ok()
+    }
+
+    fn wait_for_commit(&mut self) {
+        let committed = self.committer.wait();
+        self.note(committed);
     }
 
     fn note(&mut self, committed: Option<(TopicPartitionList, KafkaResult<()>)>) {
@@ -432,12 +445,11 @@ impl Worker {
     fn renew(&mut self) -> Left {
         let all: Vec<Epoch> = self.queues.keys().copied().collect();
         all.into_iter().for_each(|it| self.forget(it));
-        let committed = self.committer.wait();
-        self.note(committed);
+        self.wait_for_commit();
         self.joined = false;
         self.status.changed();
         self.tell();
-        self.consumer.context().leave();
+        self.leave();
         loop {
             let deadline = Instant::now() + PAUSE;
             while Instant::now() < deadline {
@@ -458,10 +470,15 @@ impl Worker {
         Left::Failed
     }
 
-    fn count_rebalance(&self, kind: &'static str) {
-        metrics::counter!("eventbus_rebalances_total",
-            "group" => self.config.group.clone(), "kind" => kind)
-        .increment(1);
+    /// From now on nobody carries out a rebalance: one that was noted is answered, or the client would wait for it.
+    fn leave(&self) {
+        self.consumer.context().leave();
+        let is_open = !self.consumer.context().take_rebalances().is_empty();
+        if (is_open || std::thread::panicking())
+            && let Err(err) = self.consumer.unassign()
+        {
+            tracing::warn!(%err, "partitions could not be given back");
+        }
     }
 
     fn tell(&mut self) {
@@ -473,7 +490,7 @@ impl Worker {
 impl Drop for Worker {
     /// However the thread ends: nobody waits for it to carry out a rebalance, and nobody takes it for alive.
     fn drop(&mut self) {
-        self.consumer.context().leave();
+        self.leave();
         self.status.end();
         // Dropping the last handle of the client leaves the group.
     }

@@ -128,3 +128,20 @@ async fn a_setting_that_would_lose_records_is_refused() {
     let external = factory.producer(ClientType::External);
     assert!(matches!(external, Err(FactoryError::NoExternalBroker)));
 }
+
+#[tokio::test]
+async fn what_was_stored_earlier_does_not_take_a_commit_back() {
+    for (auto_commit, asynchronous_commit) in [(true, false), (true, true)] {
+        let bus = Bus::new(1).await;
+        let seen = Seen::default();
+        let consumer = consumer(&bus, auto_commit, asynchronous_commit);
+        consumer.register(vec![bus.registry(&seen, |_| Outcome::Done)]).unwrap();
+        // Offsets are stored meanwhile; the last records are done after the last time.
+        for n in 0..300 {
+            bus.publish(&format!("k{n}"), &n.to_string()).await;
+        }
+        sees(&seen, 300).await;
+        consumer.close().await;
+        assert_eq!(bus.committed().await, [(0, 300)]);
+    }
+}

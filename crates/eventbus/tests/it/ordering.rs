@@ -98,3 +98,23 @@ async fn records_without_a_key_keep_the_order_of_their_partition() {
     consumer.close().await;
     assert!(seen.lock().unwrap().is_sorted());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn callbacks_that_compute_for_long_run_on_several_cores() {
+    let bus = Bus::new(1).await;
+    bus.publish_all((0..200).map(|n| bus.message(Some(&format!("k{n}")), "1"))).await;
+    let (seen, inside, most) = (Seen::default(), AtomicU32::new(0), Arc::new(AtomicU32::new(0)));
+    let noted = Arc::clone(&most);
+    let consumer = bus.consume(&seen, move |_| {
+        noted.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let began = std::time::Instant::now();
+        while began.elapsed() < std::time::Duration::from_millis(3) {
+            std::hint::spin_loop();
+        }
+        inside.fetch_sub(1, Ordering::SeqCst);
+        Outcome::Done
+    });
+    sees(&seen, 200).await;
+    consumer.close().await;
+    assert!(most.load(Ordering::SeqCst) > 1, "one core did all of it");
+}
