@@ -43,9 +43,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 type Held = Box<Tried>;
 
-/// Names a count of those who look for work.
-type Count = u64;
-
 /// Everything that the runners share.
 pub(crate) struct Runners {
     state: Mutex<State>,
@@ -63,12 +60,7 @@ pub(crate) struct State {
     bundles: Slab<Arc<Mutex<Bundle>>>,
     /// Runners that look for work: those that wait for a slow call do not.
     active: usize,
-    /// How often they were counted anew.
-    count: Count,
-    /// Calls that were begun.
-    begun: u64,
-    begun_before: u64,
-    /// When the last one began.
+    /// When a call began last.
     begun_at: Instant,
     /// When the consumer's thread looks next by itself.
     pub(crate) wakes_at: Option<Instant>,
@@ -79,9 +71,11 @@ pub(crate) struct State {
 struct Bundle {
     next: VecDeque<Call<Held>>,
     ended: Vec<(Call<Held>, Few<Ended>)>,
+    /// Its runner is one of those who look for work.
+    is_active: bool,
     /// How many of its calls were made, and how many when that was looked at last.
     made: u64,
-    made_before: u64,
+    made_before: Option<u64>,
 }
 
 /// One task.
@@ -89,8 +83,6 @@ struct Runner {
     all: Arc<Runners>,
     bundle: Arc<Mutex<Bundle>>,
     place: usize,
-    /// The count in which it is one of those who look for work.
-    counted: Option<Count>,
     /// Calls in a row that ended at once.
     streak: u32,
     /// Calls in a row that computed for long; a helper begins with those of whom it helps.
@@ -112,9 +104,6 @@ impl Runners {
             dispatcher,
             bundles: Slab::new(),
             active: 0,
-            count: 0,
-            begun: 0,
-            begun_before: 0,
             begun_at: Instant::now(),
             wakes_at: None,
         });
@@ -140,38 +129,33 @@ impl Runners {
         }
     }
 
-    /// A callback that blocks its thread keeps its runner from looking for work, and from what it has begun. What is
-    /// begun and has not moved since this was asked last is taken over; where no call has begun at all though one could,
-    /// those who look are counted anew.
+    /// A callback that blocks its thread keeps its runner from looking for work, and from what it has begun: a runner
+    /// that has not moved since this was asked last does not count any more, and what it has begun is taken over.
     pub(crate) fn rouse_in_spite_of_the_blocked(self: &Arc<Self>, state: &mut State, now: Instant) {
         let mut next = VecDeque::new();
         let bundles: Vec<_> = state.bundles.iter().map(|(_, it)| Arc::clone(it)).collect();
         for bundle in bundles {
             let mut bundle = lock(&bundle);
-            if bundle.made == bundle.made_before {
+            if bundle.made_before == Some(bundle.made) {
+                state.active -= usize::from(std::mem::take(&mut bundle.is_active));
                 next.append(&mut bundle.next);
                 self.tell(state, &mut bundle.ended, now);
             }
-            bundle.made_before = bundle.made;
+            bundle.made_before = Some(bundle.made);
         }
-        let stands_still = state.begun == state.begun_before;
-        state.begun_before = state.begun;
-        let is_anew = stands_still && state.dispatcher.has_work();
-        if is_anew {
-            state.count += 1;
-            state.active = 0;
-        }
-        if is_anew || !next.is_empty() {
-            self.spawn(state, next, 0);
+        match next.is_empty() {
+            true => self.rouse(state, now),
+            false => self.spawn(state, next, 0),
         }
     }
 
     fn spawn(self: &Arc<Self>, state: &mut State, next: VecDeque<Call<Held>>, computed: u32) {
         state.active += 1;
-        let bundle = Arc::new(Mutex::new(Bundle { next, ..Bundle::default() }));
+        let bundle = Bundle { next, is_active: true, ..Bundle::default() };
+        let bundle = Arc::new(Mutex::new(bundle));
         let place = state.bundles.insert(Arc::clone(&bundle));
-        let (all, counted) = (Arc::clone(self), Some(state.count));
-        let runner = Runner { all, bundle, place, counted, streak: 0, computed, has_called: false };
+        let all = Arc::clone(self);
+        let runner = Runner { all, bundle, place, streak: 0, computed, has_called: false };
         self.runtime.spawn(runner.run());
     }
 
@@ -240,9 +224,12 @@ impl Runner {
             Some(Err(_)) => smallvec![Ended::Retry { after: PAUSE }; records],
             None => smallvec![Ended::Untouched; records],
         };
-        lock(&self.bundle).ended.push((call, ended));
         let now = Instant::now();
-        let ended_at_once = self.counted.is_some();
+        let ended_at_once = {
+            let mut bundle = lock(&self.bundle);
+            bundle.ended.push((call, ended));
+            bundle.is_active
+        };
         let was_long = now - began > LONG;
         self.computed = if ended_at_once && was_long { self.computed + 1 } else { 0 };
         self.streak = if ended_at_once && self.computed < 2 { self.streak + 1 } else { 0 };
@@ -253,10 +240,9 @@ impl Runner {
     fn step_aside(&mut self) -> MutexGuard<'_, State> {
         let all = &self.all;
         let mut state = all.state();
-        state.active -= usize::from(self.counted == Some(state.count));
-        self.counted = None;
         let now = Instant::now();
         let mut bundle = lock(&self.bundle);
+        state.active -= usize::from(std::mem::take(&mut bundle.is_active));
         let next = std::mem::take(&mut bundle.next);
         all.tell(&mut state, &mut bundle.ended, now);
         match next.is_empty() {
@@ -277,8 +263,7 @@ impl Runner {
             true => self.all.active_max,
             false => self.all.wanted(&state, now),
         };
-        state.active += usize::from(self.counted != Some(state.count));
-        self.counted = Some(state.count);
+        state.active += usize::from(!std::mem::replace(&mut bundle.is_active, true));
         if state.active <= wanted && self.all.handling.guard().stopped().is_none() {
             let most = if self.streak >= STREAK { TOGETHER } else { 1 };
             let next = std::iter::from_fn(|| state.dispatcher.next(now)).take(most);
@@ -289,7 +274,7 @@ impl Runner {
             state.bundles.remove(self.place);
             return false;
         }
-        (state.begun, state.begun_at) = (state.begun + bundle.next.len() as u64, now);
+        state.begun_at = now;
         let next = state.dispatcher.next_wake();
         if next.is_some_and(|it| state.wakes_at.is_none_or(|planned| it < planned)) {
             self.all.waker.wake();
