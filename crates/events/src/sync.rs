@@ -99,6 +99,45 @@ pub struct SyncCounts {
     pub unknown: u64,
 }
 
+impl SyncCounts {
+    /// How many entities have come to an end, whichever.
+    pub fn settled(&self) -> u64 {
+        let Self { total: _, applied, unchanged, superseded, gone, rejected, not_sent, unknown } =
+            *self;
+        applied + unchanged + superseded + gone + rejected + not_sent + unknown
+    }
+
+    /// How many did not end well.
+    pub fn failed(&self) -> u64 {
+        self.rejected + self.unknown
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.with(other, |one, two| one + two)
+    }
+
+    /// The greater of each: cumulative counts of one request, heard in any order.
+    #[must_use]
+    pub fn at_least(self, other: Self) -> Self {
+        self.with(other, u64::max)
+    }
+
+    fn with(self, other: Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            total: of(self.total, other.total),
+            applied: of(self.applied, other.applied),
+            unchanged: of(self.unchanged, other.unchanged),
+            superseded: of(self.superseded, other.superseded),
+            gone: of(self.gone, other.gone),
+            rejected: of(self.rejected, other.rejected),
+            not_sent: of(self.not_sent, other.not_sent),
+            unknown: of(self.unknown, other.unknown),
+        }
+    }
+}
+
 /// Ends a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelSync {
@@ -113,6 +152,9 @@ pub struct SyncControl {
     pub job_id: JobId,
     /// What it should do.
     pub action: SyncAction,
+    /// Of a redrive: where its reply goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// What a job can be told.

@@ -18,6 +18,7 @@ pub mod settings;
 use std::future::ready;
 
 use anyhow::Context;
+use async_task::{AsyncTasks, recover_until};
 use chassis::Chassis;
 use eventbus::{ClientType, EventBusFactory};
 
@@ -45,7 +46,14 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
         .context("the store cannot be opened")?;
     let factory = EventBusFactory::new(SERVICE, settings.kafka);
     let bus = factory.producer(ClientType::Default)?;
-    let app = App { store, bus: bus.clone(), publishing: settings.publishing };
+    let async_tasks = AsyncTasks::open(&database, &settings.sync).await?;
+    let app = App {
+        store,
+        bus: bus.clone(),
+        publishing: settings.publishing,
+        async_tasks,
+        limits: settings.sync,
+    };
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app))?;
     let resumer = consumer.resumer();
@@ -55,10 +63,12 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
         false => Err("nothing had stopped".to_owned()),
     });
 
+    let recovery = tokio::spawn(recover_until(app.tasks(), chassis.stop.clone()));
     tokio::join!(
         kafka_probe.watch(&chassis.stop, || ready(consumer.works())),
         mongo_probe.watch(&chassis.stop, || chassis::mongo::answers(database.clone())),
     );
     consumer.close().await;
+    recovery.await?;
     tokio::task::spawn_blocking(move || bus.flush()).await?.context("messages were left unsent")
 }

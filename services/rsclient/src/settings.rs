@@ -22,6 +22,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How much is told at a time.
     pub publishing: Publishing,
+    /// What bounds syncs and walks.
+    pub sync: async_task::Limits,
 }
 
 /// What is remembered, and for how long.
@@ -38,8 +40,6 @@ pub struct Retention {
 pub struct Publishing {
     /// Most devices that are raised, read and published together.
     pub batch_devices: usize,
-    /// How long the configuration of an ISP, which publishes all of its devices, may take, in seconds.
-    pub configuration_limit_seconds: u64,
 }
 
 impl Retention {

@@ -1,5 +1,6 @@
 //! Why a use case did not end well.
 
+use async_task::TaskError;
 use eventbus::PublishError;
 
 use crate::infrastructure::store::StoreError;
@@ -16,6 +17,9 @@ pub enum Failure {
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
+    /// A task could not be moved.
+    #[error(transparent)]
+    Task(#[from] TaskError),
     /// The bus failed.
     #[error("failed to tell others")]
     Publish(#[from] PublishError),

@@ -4,6 +4,7 @@
 
 mod failure;
 mod publish_devices;
+mod read;
 mod remove_account;
 mod remove_device;
 mod remove_user;
@@ -12,6 +13,8 @@ mod save_configuration;
 mod save_device;
 mod save_provision;
 mod save_user;
+mod send_devices;
+mod sync;
 
 pub use failure::Failure;
 pub use publish_devices::{publish_devices, publish_devices_of};
@@ -23,6 +26,10 @@ pub use save_configuration::save_configuration;
 pub use save_device::save_device;
 pub use save_provision::save_provision;
 pub use save_user::save_user;
+pub use send_devices::{repair_devices, send_devices};
+pub use sync::{
+    cancel_sync, control_sync, sync_accounts, sync_accounts_bulk, sync_system, walk_isp,
+};
 
 /// What a use case was asked with.
 #[derive(Clone, Debug)]

@@ -1,17 +1,15 @@
 //! Tell the others what holds for devices now.
 
-use std::collections::HashMap;
-
 use eventbus::{EventBusMessage, Origin, PublishError};
-use events::{AccountId, DeviceId, IspId, RsProvisioningEvent, UserId};
+use events::{DeviceId, IspId, RsProvisioningEvent};
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 
 use crate::{
     SOURCE,
     app::App,
-    application::{Cause, Failure},
-    domain::{Account, Configuration, Device, Inputs, Publication, Published, User, publication},
+    application::{Cause, Failure, read::Read},
+    domain::{Device, Inputs, Publication, Published, publication},
     infrastructure::store::DevicesOf,
 };
 
@@ -51,7 +49,7 @@ pub async fn publish_devices(app: &App, cause: &Cause, ids: &[DeviceId]) -> Resu
     for batch in ids.chunks(app.publishing.batch_devices.max(1)) {
         app.store.devices.raise(batch, Timestamp::now().as_millisecond()).await?;
         let read = Read::all(app, batch).await?;
-        let due = read.due(app).await?;
+        let due = due(app, &read).await?;
         fail::fail_point!("rsclient::before-publish", |_| std::process::abort());
         let sent = due.iter().map(|(device, event)| publish(app, cause, &device.id, event));
         let sent = join_all(sent).await;
@@ -126,54 +124,15 @@ async fn settle(
     failed.map_or(Ok(()), |err| Err(err.into()))
 }
 
-/// Everything that the configurations of a batch of devices depend on.
-struct Read {
-    devices: Vec<Device>,
-    accounts: HashMap<AccountId, Account>,
-    users: HashMap<UserId, User>,
-    configurations: HashMap<IspId, Configuration>,
-}
-
-impl Read {
-    /// Devices first: their revisions must not be newer than what is read of the others.
-    async fn all(app: &App, ids: &[DeviceId]) -> Result<Self, Failure> {
-        let devices = app.store.devices.find(ids).await?;
-        let users: Vec<&UserId> =
-            devices.iter().filter_map(|it| it.state.as_ref()?.user_id.as_ref()).collect();
-        let accounts: Vec<&AccountId> = devices.iter().map(|it| &it.account_id).collect();
-        let isps: Vec<&IspId> = devices.iter().map(|it| &it.isp_id).collect();
-        let accounts = app.store.accounts.find(&unique(accounts)).await?;
-        let users = app.store.users.find(&unique(users)).await?;
-        let configurations = app.store.configurations.find(&unique(isps)).await?;
-        Ok(Self {
-            accounts: accounts.into_iter().map(|it| (it.id.clone(), it)).collect(),
-            users: users.into_iter().map(|it| (it.id.clone(), it)).collect(),
-            configurations: configurations.into_iter().map(|it| (it.isp_id.clone(), it)).collect(),
-            devices,
-        })
-    }
-
-    fn inputs<'a>(&'a self, device: &'a Device) -> Inputs<'a> {
-        let user = device.state.as_ref().and_then(|it| it.user_id.as_ref());
-        Inputs {
-            device,
-            account: self.accounts.get(&device.account_id),
-            user: user.and_then(|it| self.users.get(it)),
-            configuration: self.configurations.get(&device.isp_id),
-        }
-    }
-
-    /// What is to be said. A device is marked as served before that is said, so that whoever finds it not served
-    /// any more knows that it must be taken back.
-    async fn due(&self, app: &App) -> Result<Vec<(&Device, RsProvisioningEvent)>, Failure> {
-        let now = Timestamp::now();
-        let said = self.devices.iter().map(|it| said(app, self.inputs(it), now));
-        Ok(try_join_all(said).await?.into_iter().flatten().collect())
-    }
-
-    fn ended(&self) -> Vec<&Device> {
-        self.devices.iter().filter(|it| self.inputs(it).has_ended()).collect()
-    }
+/// What is to be said. A device is marked as served before that is said, so that whoever finds it not served any more
+/// knows that it must be taken back.
+async fn due<'a>(
+    app: &App,
+    read: &'a Read,
+) -> Result<Vec<(&'a Device, RsProvisioningEvent)>, Failure> {
+    let now = Timestamp::now();
+    let said = read.devices.iter().map(|it| said(app, read.inputs(it), now));
+    Ok(try_join_all(said).await?.into_iter().flatten().collect())
 }
 
 async fn said<'a>(
@@ -194,10 +153,4 @@ async fn said<'a>(
         }
     };
     Ok(ours.then_some((device, event)))
-}
-
-fn unique<T: Ord>(mut ids: Vec<T>) -> Vec<T> {
-    ids.sort_unstable();
-    ids.dedup();
-    ids
 }

@@ -54,6 +54,11 @@ impl<'a> Inputs<'a> {
         Some(Live { device, state, account: account.live()?, user, configuration })
     }
 
+    /// Whether the device is served.
+    pub fn is_live(self) -> bool {
+        self.live().is_some()
+    }
+
     /// Whether a deletion of the account came after the device: it does not come back with the account.
     pub fn has_ended(self) -> bool {
         self.account.is_some_and(|it| self.device.revision < it.ended_at)

@@ -3,3 +3,4 @@
 pub mod kafka;
 pub mod problems;
 pub mod store;
+mod tasks;

@@ -1,5 +1,6 @@
 //! The one table from this service's failures to what becomes of a record.
 
+use async_task::TaskError;
 use eventbus::PublishError;
 use mongodb::error::ErrorKind;
 use problem::{Kind, Problem};
@@ -16,15 +17,30 @@ impl Failure {
             Self::Store(StoreError::Mongo(err)) if matches!(*err.kind, ErrorKind::Bson(_)) => {
                 Kind::Internal
             }
-            Self::Store(_) | Self::Publish(PublishError::Deliver { .. }) => Kind::Unavailable,
+            Self::Task(TaskError::Service(err)) => {
+                err.downcast_ref::<Self>().map_or(Kind::Unavailable, Self::kind)
+            }
+            Self::Task(_) | Self::Store(_) | Self::Publish(PublishError::Deliver { .. }) => {
+                Kind::Unavailable
+            }
             Self::Publish(PublishError::TooLarge(_)) => Kind::TooLarge,
         }
     }
 
     /// The failure on its way out.
-    pub fn problem(self) -> Problem {
-        let kind = self.kind();
-        // `{:#}` prints the whole chain of sources.
-        Problem::new(kind, format!("{:#}", anyhow::Error::new(self)))
+    pub fn problem(&self) -> Problem {
+        Problem::new(self.kind(), told(self))
     }
+}
+
+/// A failure with all that led to it.
+fn told(failure: &dyn std::error::Error) -> String {
+    let mut told = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(source) = cause {
+        told.push_str(": ");
+        told.push_str(&source.to_string());
+        cause = source.source();
+    }
+    told
 }

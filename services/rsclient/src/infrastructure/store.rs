@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use accounts::Accounts;
 pub use configurations::Configurations;
-pub use devices::{Devices, DevicesOf};
+pub use devices::{Devices, DevicesOf, Found};
 pub use users::Users;
 
 use chassis::mongo::is_duplicate_key;

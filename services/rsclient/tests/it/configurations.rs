@@ -1,16 +1,16 @@
 //! `ISPGlobalConfigurationsCreated`, `ISPGlobalConfigurationsUpdated`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use eventbus::Outcome;
-use rsclient::infrastructure::kafka::on_record;
 use serde_json::{Value, json};
 
-use crate::service::{Service, first, message, shown};
+use crate::{
+    jobs::{Job, applies},
+    service::Service,
+};
 
 #[tokio::test]
 async fn what_an_isp_says_reaches_all_of_its_devices_in_batches() {
-    let service = Service::start_with(&[("RSCLIENT__PUBLISHING__BATCH_DEVICES", "2")]).await;
+    let service = Service::start_with(&[("RSCLIENT__SYNC__BULK_REQUESTS", "2")]).await;
     service.done("AccountCreated", service.account(1, json!({}))).await;
     for n in 0..5 {
         service.done("DeviceCreated", service.device(&format!("d{n}"), 1, json!({}))).await;
@@ -20,6 +20,7 @@ async fn what_an_isp_says_reaches_all_of_its_devices_in_batches() {
         json!({"isp_id": service.isp, "revision": revision, "services": services})
     };
     service.done("ISPGlobalConfigurationsCreated", configuration(5, false)).await;
+    Job::walk(&service).run(applies).await;
     let older = service.handle("ISPGlobalConfigurationsUpdated", configuration(4, true)).await;
     assert_eq!(older, Outcome::Skipped("superseded"));
     let last = service.last_said().await;
@@ -34,34 +35,30 @@ async fn what_an_isp_says_reaches_all_of_its_devices_in_batches() {
 }
 
 #[tokio::test]
-async fn each_message_that_a_configuration_causes_has_an_id_that_a_repetition_repeats() {
-    let service = Service::start_with(&[("RSCLIENT__PUBLISHING__BATCH_DEVICES", "2")]).await;
+async fn a_change_during_the_walk_makes_it_go_round_once_more() {
+    let service = Service::start_with(&[("RSCLIENT__SYNC__BULK_REQUESTS", "2")]).await;
     service.done("AccountCreated", service.account(1, json!({}))).await;
     for n in 0..5 {
         service.done("DeviceCreated", service.device(&format!("d{n}"), 1, json!({}))).await;
     }
-    let before = service.published().await.len();
-    let configuration = json!({"isp_id": service.isp, "revision": 1});
-    let delivery = first(message("ISPGlobalConfigurationsCreated", &configuration));
-    for _ in 0..2 {
-        assert_eq!(on_record(&service.app, &delivery).await, Outcome::Done);
+    let configuration = |revision: u64| {
+        let services = json!({"threat_protection": {"enabled": revision == 3}});
+        json!({"isp_id": service.isp, "revision": revision, "services": services})
+    };
+    for revision in 1..=3 {
+        service.done("ISPGlobalConfigurationsUpdated", configuration(revision)).await;
     }
-    let mut ids = BTreeMap::<String, BTreeSet<String>>::new();
-    let published = service.published().await;
-    // In order per key: what was there before is the first of each.
-    for record in &published {
-        let key = record.key.clone().unwrap();
-        ids.entry(key).or_default().insert(record.headers["ce_id"].clone());
+    let mut walk = Job::walk(&service);
+    walk.run(applies).await;
+    assert_eq!(walk.sent.len(), 10, "once, and once more for all changes meanwhile");
+    for (_, device) in service.last_said().await.values() {
+        assert_eq!(device["services"]["threat_protection"]["enabled"], json!(true));
     }
-    assert_eq!(published.len(), before + 10);
-    let per_device: Vec<usize> = ids.values().map(BTreeSet::len).collect();
-    assert_eq!(per_device, [2; 5], "one id of its creation, one of both times");
-    assert_eq!(ids.into_values().flatten().collect::<BTreeSet<_>>().len(), 10);
 }
 
 #[tokio::test]
 async fn a_device_that_is_too_large_for_the_bus_keeps_no_other_from_being_published() {
-    let service = Service::start_with(&[("RSCLIENT__PUBLISHING__BATCH_DEVICES", "2")]).await;
+    let service = Service::start_with(&[("RSCLIENT__SYNC__BULK_REQUESTS", "2")]).await;
     service.done("AccountCreated", service.account(1, json!({}))).await;
     let rules = |of: &str| {
         let list = |name: &str| {
@@ -80,9 +77,12 @@ async fn a_device_that_is_too_large_for_the_bus_keeps_no_other_from_being_publis
         json!({"isp_id": service.isp, "revision": revision, "services": services, "rules": rules})
     };
     service.done("AccountUpdated", service.account(2, json!({"rules": rules("account")}))).await;
-    let outcome = service.handle("ISPGlobalConfigurationsCreated", configuration(1)).await;
-    let outcome = shown(&outcome);
-    assert!(outcome.starts_with("rejected: Too large"), "{outcome}");
+    service.done("ISPGlobalConfigurationsCreated", configuration(1)).await;
+    let mut walk = Job::walk(&service);
+    walk.run(applies).await;
+    let failures = service.app.async_tasks.failures();
+    let classes = failures.classes(&walk.id.parse().unwrap()).await.unwrap();
+    assert_eq!((classes[0].class.as_str(), classes[0].count), ("too_large", 1));
     let told = |it: &Value| it["services"]["threat_protection"]["enabled"] == json!(false);
     let last = service.last_said().await;
     let told: Vec<bool> = last.values().map(|(_, device)| told(device)).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_task::AsyncTasks;
 use chassis::Chassis;
 use eventbus::{ClientType, Delivery, EventBusFactory, EventBusMessage, Origin, Outcome};
 use events::{ConfigurationEvent, ProvisioningEvent, TopicEvent};
@@ -24,9 +25,9 @@ pub(crate) struct Service {
     pub(crate) app: App,
     pub(crate) isp: String,
     pub(crate) account: String,
-    database: Database,
+    pub(crate) database: Database,
     prefix: String,
-    kafka: String,
+    pub(crate) kafka: String,
 }
 
 impl Service {
@@ -50,7 +51,9 @@ impl Service {
         let store = Store::open(&database, settings.retention.tombstone_life()).await.unwrap();
         let bus = EventBusFactory::new("rsclient", settings.kafka);
         let bus = bus.producer(ClientType::Default).unwrap();
-        let app = App { store, bus, publishing: settings.publishing };
+        let async_tasks = AsyncTasks::open(&database, &settings.sync).await.unwrap();
+        let (publishing, limits) = (settings.publishing, settings.sync);
+        let app = App { store, bus, publishing, async_tasks, limits };
         let prefix = unique("t");
         let (isp, account) = (format!("{prefix}-isp"), format!("{prefix}-a"));
         Self { app, isp, account, database, prefix, kafka }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{AccountId, DeletedDevice, DeviceId, IspId, Revision, UserId};
+use events::{AccountId, DeletedDevice, DeviceId, IspId, Revision, SyncScope, UserId};
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
@@ -11,7 +11,7 @@ use mongodb::{
 use serde::Deserialize;
 
 use super::{StoreError, Written, expiry, forgotten_after, index, not_newer_than, to_bson, write};
-use crate::domain::{Device, DeviceState};
+use crate::domain::{Device, DeviceState, FLAGS};
 
 /// A cheap handle to the devices.
 #[derive(Clone)]
@@ -27,8 +27,6 @@ pub enum DevicesOf<'a> {
     Account(&'a AccountId),
     /// Those of a person.
     User(&'a UserId),
-    /// All of an ISP.
-    Isp,
 }
 
 impl Devices {
@@ -38,6 +36,7 @@ impl Devices {
             index(doc! { "isp_id": 1, "_id": 1 }),
             index(doc! { "account_id": 1, "_id": 1 }),
             index(doc! { "state.user_id": 1, "_id": 1 }),
+            index(doc! { "state.model": 1, "_id": 1 }),
             expiry(),
         ];
         documents.create_indexes(indexes).await?;
@@ -106,7 +105,6 @@ impl Devices {
         match of {
             DevicesOf::Account(id) => drop(filter.insert("account_id", id.as_str())),
             DevicesOf::User(id) => drop(filter.insert("state.user_id", id.as_str())),
-            DevicesOf::Isp => (),
         }
         if let Some(after) = after {
             filter.insert("_id", doc! { "$gt": after.as_str() });
@@ -120,6 +118,56 @@ impl Devices {
             .projection(doc! { "_id": 1 })
             .await?;
         Ok(ids.map_ok(|it| it.id).try_collect().await?)
+    }
+
+    /// What a sync finds in a scope behind `after` and up to `up_to`, in order, at most `limit` devices. Tombstones are
+    /// among it: a deletion that others may not know of is said again.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn found_in(
+        &self,
+        scope: &SyncScope,
+        after: Option<&str>,
+        up_to: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Found>, StoreError> {
+        let kept = doc! { "$or": ["$state.flags", "$state.upload_intervals"] };
+        let router = doc! { "$eq": ["$state.kind", "router"] };
+        let projection = doc! { "_id": 1, "has_flags": { "$and": [router, kept] } };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let devices = self.documents.clone_with_type::<FoundDevice>();
+        let found = devices
+            .find(in_scope(scope, after, up_to))
+            .sort(doc! { "_id": 1 })
+            .limit(limit)
+            .batch_size(u32::try_from(limit).unwrap_or(u32::MAX))
+            .projection(projection)
+            .await?;
+        Ok(found.map_ok(Found::from).try_collect().await?)
+    }
+
+    /// How many devices a sync finds in a scope behind `after`.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn count_in(
+        &self,
+        scope: &SyncScope,
+        after: Option<&str>,
+    ) -> Result<u64, StoreError> {
+        Ok(self.documents.count_documents(in_scope(scope, after, None)).await?)
+    }
+
+    /// Raises the revision of one device above `held`, which somebody else holds.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn raise_past(&self, id: &DeviceId, held: Revision) -> Result<(), StoreError> {
+        let past = DateTime::now().timestamp_millis().max(held.as_i64() + 1);
+        let raise = doc! { "$max": { "rs_revision": past } };
+        self.documents.update_one(doc! { "_id": id.as_str() }, raise).await?;
+        Ok(())
     }
 
     /// Raises the revision of the effective configuration of each of these devices, to at least `now_ms`.
@@ -138,7 +186,8 @@ impl Devices {
     /// # Errors
     /// The store does not answer.
     pub async fn find(&self, ids: &[DeviceId]) -> Result<Vec<Device>, StoreError> {
-        let found = self.documents.find(these(ids)).sort(doc! { "_id": 1 }).await?;
+        let all = u32::try_from(ids.len() + 1).unwrap_or(u32::MAX);
+        let found = self.documents.find(these(ids)).sort(doc! { "_id": 1 }).batch_size(all).await?;
         Ok(found.try_collect().await?)
     }
 
@@ -192,6 +241,65 @@ impl Devices {
         self.documents.update_one(unchanged, doc! { "$set": { "expire_at": end } }).await?;
         Ok(())
     }
+}
+
+/// What a sync finds: a device, and how many requests it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The device, or the one request that is meant.
+    pub key: String,
+    /// How many requests it is.
+    pub requests: u64,
+}
+
+#[derive(Deserialize)]
+struct FoundDevice {
+    #[serde(rename = "_id")]
+    id: DeviceId,
+    has_flags: bool,
+}
+
+impl From<FoundDevice> for Found {
+    fn from(device: FoundDevice) -> Self {
+        Self { key: device.id.into(), requests: 1 + u64::from(device.has_flags) }
+    }
+}
+
+impl Found {
+    /// One request.
+    pub fn request(key: String) -> Self {
+        Self { key, requests: 1 }
+    }
+
+    /// The keys of its requests.
+    pub fn into_keys(self) -> impl Iterator<Item = String> {
+        let flags = (self.requests > 1).then(|| format!("{}{FLAGS}", self.key));
+        [Some(self.key), flags].into_iter().flatten()
+    }
+}
+
+fn in_scope(scope: &SyncScope, after: Option<&str>, up_to: Option<&str>) -> Document {
+    let mut filter = Document::new();
+    if let Some(isp_id) = &scope.isp_id {
+        filter.insert("isp_id", isp_id.as_str());
+    }
+    if let Some(account_id) = &scope.account_id {
+        filter.insert("account_id", account_id.as_str());
+    }
+    if let Some(model) = &scope.model {
+        filter.extend(doc! { "state.model": model.as_str(), "state.kind": "router" });
+    }
+    let mut ids = Document::new();
+    if let Some(after) = after {
+        ids.insert("$gt", after);
+    }
+    if let Some(up_to) = up_to {
+        ids.insert("$lte", up_to);
+    }
+    if !ids.is_empty() {
+        filter.insert("_id", ids);
+    }
+    filter
 }
 
 fn these(ids: &[DeviceId]) -> Document {

@@ -1,0 +1,49 @@
+//! What a sync says of a device.
+
+use events::{DeviceKind, RemovedDevice, RouterFlags, RsProvisioningEvent};
+
+use super::{Device, Inputs, Published, effective_device};
+
+/// What the key of a router's flags ends with.
+pub const FLAGS: &str = "~flags";
+
+/// Splits the key of a request into the device's id and whether its flags are meant.
+pub fn split_key(key: &str) -> (&str, bool) {
+    key.strip_suffix(FLAGS).map_or((key, false), |id| (id, true))
+}
+
+/// Says again how a device is served, or that it is not served any more. Nothing where that was never said.
+pub fn said_again(inputs: Inputs<'_>) -> Option<RsProvisioningEvent> {
+    let device = inputs.device;
+    if let Some(effective) = effective_device(inputs) {
+        return Some(RsProvisioningEvent::RSDeviceUpdated(effective));
+    }
+    match (device.published, &device.state) {
+        (Published::Live | Published::Removed, Some(state)) => {
+            Some(RsProvisioningEvent::RSDeviceDeleted(RemovedDevice {
+                isp_id: device.isp_id.clone(),
+                account_id: device.account_id.clone(),
+                device_id: device.id.clone(),
+                kind: state.kind,
+                revision: device.rs_revision,
+            }))
+        }
+        (Published::Never, _) | (_, None) => None,
+    }
+}
+
+/// Says again which flags and intervals a router has. Nothing where it has none, or is not served.
+pub fn flags_again(inputs: Inputs<'_>) -> Option<RsProvisioningEvent> {
+    let Device { id, isp_id, state, rs_revision, .. } = inputs.device;
+    let state = state.as_ref().filter(|it| it.kind == DeviceKind::Router)?;
+    if state.flags.is_none() && state.upload_intervals.is_none() || !inputs.is_live() {
+        return None;
+    }
+    Some(RsProvisioningEvent::RSCustomFlagsUpdated(RouterFlags {
+        isp_id: isp_id.clone(),
+        device_id: id.clone(),
+        revision: *rs_revision,
+        flags: state.flags.clone().unwrap_or_default(),
+        upload_intervals: state.upload_intervals.clone().unwrap_or_default(),
+    }))
+}

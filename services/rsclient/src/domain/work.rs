@@ -1,0 +1,197 @@
+//! What the tasks of the service are about.
+
+use async_task::{Payload, TaskType};
+use events::{IspId, JobId, SyncMode, SyncScope};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The namespace of the ids of walks.
+const WALKS: Uuid = Uuid::from_u128(0x1f6c_8f43_58a1_5b6e_8d1e_7a8f_1b52_6a01);
+/// Most requests that a walk has open.
+const WALK_WINDOW: u64 = 1_000;
+
+/// What a task of the service is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Work {
+    /// Everything that ISPs say for all of their homes.
+    RSSyncSystem(SyncSystem),
+    /// Devices of a scope, in bulks.
+    RSSyncAccounts(SyncAccounts),
+    /// Some devices.
+    RSSyncAccountsBulk(SyncAccountsBulk),
+    /// All devices of an ISP whose configuration has changed.
+    Walk(Walk),
+}
+
+/// Sends again what ISPs say for all of their homes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SyncSystem {
+    /// Whose.
+    pub scope: SyncScope,
+    /// Whether what is unchanged is sent, too.
+    pub mode: SyncMode,
+}
+
+/// Sends devices again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SyncAccounts {
+    /// Which.
+    pub scope: SyncScope,
+    /// Whether what is unchanged is sent, too.
+    pub mode: SyncMode,
+    /// Most requests that are open.
+    pub window: u32,
+    /// Most requests that are opened per second.
+    pub rate_per_s: Option<u32>,
+    /// Where the devices are found.
+    pub source: Source,
+}
+
+/// Where the devices of a sync are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// All of the scope.
+    Scope,
+    /// Those of which the job has kept a failure.
+    Failures,
+}
+
+/// Sends some devices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SyncAccountsBulk {
+    /// How.
+    pub manner: Manner,
+    /// Where they were found.
+    pub source: Source,
+}
+
+/// How a device is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Manner {
+    /// As it is, even where nothing would change.
+    Force,
+    /// As it is.
+    Delta,
+    /// With a revision of its own, because what holds for it has changed.
+    Raised,
+}
+
+/// Publishes all devices of an ISP whose configuration has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Walk {
+    /// The ISP.
+    pub isp_id: IspId,
+}
+
+impl TaskType for SyncSystem {
+    const NAME: &'static str = "RSSyncSystem";
+}
+
+impl TaskType for SyncAccounts {
+    const NAME: &'static str = "RSSyncAccounts";
+}
+
+impl TaskType for SyncAccountsBulk {
+    const NAME: &'static str = "RSSyncAccountsBulk";
+}
+
+impl TaskType for Walk {
+    const NAME: &'static str = "Walk";
+}
+
+impl Payload for Work {
+    const VERSION: u32 = 1;
+
+    fn task_type(&self) -> &'static str {
+        match self {
+            Self::RSSyncSystem(_) => SyncSystem::NAME,
+            Self::RSSyncAccounts(_) => SyncAccounts::NAME,
+            Self::RSSyncAccountsBulk(_) => SyncAccountsBulk::NAME,
+            Self::Walk(_) => Walk::NAME,
+        }
+    }
+
+    fn replies(&self) -> &'static [&'static str] {
+        match self {
+            Self::RSSyncSystem(_) => &["RSSystemReply"],
+            Self::RSSyncAccounts(_) | Self::Walk(_) => &["RSSyncAccountsBulkReply"],
+            Self::RSSyncAccountsBulk(_) => &["RSDeviceCreatedReply"],
+        }
+    }
+
+    fn window(&self) -> u64 {
+        match self {
+            Self::RSSyncAccounts(it) => u64::from(it.window.max(1)),
+            Self::RSSyncSystem(_) | Self::RSSyncAccountsBulk(_) | Self::Walk(_) => WALK_WINDOW,
+        }
+    }
+
+    fn rate_per_s(&self) -> Option<u32> {
+        match self {
+            Self::RSSyncAccounts(it) => it.rate_per_s,
+            Self::RSSyncSystem(_) | Self::RSSyncAccountsBulk(_) | Self::Walk(_) => None,
+        }
+    }
+
+    fn is_redrive(&self) -> bool {
+        match self {
+            Self::RSSyncAccounts(it) => it.source == Source::Failures,
+            Self::RSSyncAccountsBulk(it) => it.source == Source::Failures,
+            Self::RSSyncSystem(_) | Self::Walk(_) => false,
+        }
+    }
+
+    fn parent_is_here(&self) -> bool {
+        match self {
+            Self::RSSyncAccountsBulk(_) => true,
+            Self::RSSyncSystem(_) | Self::RSSyncAccounts(_) | Self::Walk(_) => false,
+        }
+    }
+}
+
+impl Work {
+    /// Which devices a task that opens bulks is about.
+    pub fn scope(&self) -> SyncScope {
+        match self {
+            Self::RSSyncSystem(SyncSystem { scope, .. })
+            | Self::RSSyncAccounts(SyncAccounts { scope, .. }) => scope.clone(),
+            Self::Walk(walk) => {
+                SyncScope { isp_id: Some(walk.isp_id.clone()), ..SyncScope::default() }
+            }
+            Self::RSSyncAccountsBulk(_) => SyncScope::default(),
+        }
+    }
+
+    /// Where its devices are found.
+    pub fn source(&self) -> Source {
+        match self {
+            Self::RSSyncAccounts(SyncAccounts { source, .. })
+            | Self::RSSyncAccountsBulk(SyncAccountsBulk { source, .. }) => *source,
+            Self::RSSyncSystem(_) | Self::Walk(_) => Source::Scope,
+        }
+    }
+
+    /// How its devices are sent.
+    pub fn manner(&self) -> Manner {
+        match self {
+            Self::RSSyncAccounts(SyncAccounts { mode, .. })
+            | Self::RSSyncSystem(SyncSystem { mode, .. }) => match mode {
+                SyncMode::Force => Manner::Force,
+                SyncMode::Delta => Manner::Delta,
+            },
+            Self::RSSyncAccountsBulk(SyncAccountsBulk { manner, .. }) => *manner,
+            Self::Walk(_) => Manner::Raised,
+        }
+    }
+}
+
+impl Walk {
+    /// The job of the one walk of an ISP.
+    pub fn job_id(&self) -> JobId {
+        let id = format!("walk-{}", Uuid::new_v5(&WALKS, self.isp_id.as_str().as_bytes()));
+        id.parse().expect("a word and a UUID are an id")
+    }
+}
