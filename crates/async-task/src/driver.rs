@@ -322,7 +322,9 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
     /// Tells the end. A parent elsewhere has heard once the broker has acknowledged the reply; one that is here is
     /// asked later whether it still waits.
     pub(crate) async fn finish(&self, mut task: Task<V::Payload>) -> Result<()> {
-        self.store.hold(&task.id, 0, 0, self.service.now()).await?;
+        if task.children().is_some() {
+            self.store.hold(&task.id, 0, 0, self.service.now()).await?;
+        }
         self.service.reply(&task, task.report()).await?;
         if !task.payload.parent_is_here() {
             self.service.ended(&task).await?;

@@ -205,7 +205,7 @@ impl<P: Payload> TaskStore<P> for AsyncTasks<P> {
             };
             let before = window.clone();
             let granted = window.grant(holder.as_str(), open, wanted, self.window_total, now);
-            if before.holders.is_empty() && window.holders.is_empty() {
+            if window == before {
                 return Ok(granted);
             }
             let mut next = serialize_to_document(&window).map_err(mongodb::error::Error::from)?;

@@ -9,6 +9,7 @@
 //! | [`admin`] | the admin port |
 //! | [`telemetry`] | logs, spans, metrics |
 //! | [`http`] | serving HTTP with limits on everything |
+//! | [`rest`] | the REST API of a service |
 //! | [`tls`] | mutual TLS for servers |
 //! | [`mongo`] | the connection to MongoDB |
 //!
@@ -33,6 +34,7 @@ pub mod http;
 mod layers;
 pub mod mongo;
 pub mod process;
+pub mod rest;
 mod secret;
 pub mod settings;
 pub mod telemetry;

@@ -18,7 +18,8 @@ pub mod settings;
 use std::future::ready;
 
 use anyhow::Context;
-use async_task::{AsyncTasks, recover_until};
+use async_task::{AsyncTasks, failures_router, recover_until};
+use auth::Verifier;
 use chassis::Chassis;
 use eventbus::{ClientType, EventBusFactory};
 
@@ -40,6 +41,8 @@ pub(crate) const SOURCE: &str = "/rsclient";
 pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let (kafka_probe, mongo_probe) =
         (chassis.health.readiness("kafka"), chassis.health.readiness("mongo"));
+    let rest = settings.http.bind().await?;
+    let verifier = Verifier::new(SERVICE, &settings.auth)?;
     let database = chassis::mongo::connect(&settings.mongo).await?;
     let store = Store::open(&database, settings.retention.tombstone_life())
         .await
@@ -64,10 +67,13 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     });
 
     let recovery = tokio::spawn(recover_until(app.tasks(), chassis.stop.clone()));
-    tokio::join!(
+    let failures = failures_router(app.async_tasks.failures().clone(), verifier);
+    let (served, (), ()) = tokio::join!(
+        rest.serve(failures, &chassis, chassis.stop.clone()),
         kafka_probe.watch(&chassis.stop, || ready(consumer.works())),
         mongo_probe.watch(&chassis.stop, || chassis::mongo::answers(database.clone())),
     );
+    served?;
     consumer.close().await;
     recovery.await?;
     tokio::task::spawn_blocking(move || bus.flush()).await?.context("messages were left unsent")

@@ -18,6 +18,10 @@ pub struct Settings {
     pub kafka: eventbus::Settings,
     /// The store.
     pub mongo: chassis::mongo::MongoSettings,
+    /// The REST API.
+    pub http: chassis::rest::RestSettings,
+    /// Whose tokens are taken.
+    pub auth: auth::AuthSettings,
     /// What is remembered, and for how long.
     pub retention: Retention,
     /// How much is told at a time.

@@ -17,13 +17,13 @@ pub use users::Users;
 
 use chassis::mongo::is_duplicate_key;
 use events::{AccountId, IspId, Revision};
-use futures_util::future::try_join_all;
+use futures_util::{TryStreamExt, future::try_join_all};
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{Bson, DateTime, Document, doc, serialize_to_bson},
     options::{IndexOptions, UpdateModifications},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::domain::Device;
 
@@ -155,6 +155,16 @@ fn not_newer_than(revision: Revision) -> Document {
         { "revision": { "$lt": revision } },
         { "revision": revision, "deleted": false },
     ] }
+}
+
+/// The documents of these ids that there are, in the order of their ids, in one answer.
+async fn these<T: DeserializeOwned + Send + Sync>(
+    documents: &Collection<T>,
+    ids: &[&str],
+) -> Result<Vec<T>, StoreError> {
+    let all = u32::try_from(ids.len() + 1).unwrap_or(u32::MAX);
+    let found = documents.find(doc! { "_id": { "$in": ids } }).sort(doc! { "_id": 1 });
+    Ok(found.batch_size(all).await?.try_collect().await?)
 }
 
 fn to_bson(state: &impl Serialize) -> Result<Bson, StoreError> {

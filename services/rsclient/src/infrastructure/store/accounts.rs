@@ -10,7 +10,7 @@ use mongodb::{
 };
 use serde::Deserialize;
 
-use super::{StoreError, Written, expiry, forgotten_after, not_newer_than, to_bson, write};
+use super::{StoreError, Written, expiry, forgotten_after, not_newer_than, these, to_bson, write};
 use crate::domain::{Account, AccountState};
 
 /// An account's tombstone outlives what is left of its users and devices by a day, however late they come: without
@@ -94,6 +94,6 @@ impl Accounts {
     /// The store does not answer.
     pub async fn find(&self, ids: &[&AccountId]) -> Result<Vec<Account>, StoreError> {
         let ids: Vec<&str> = ids.iter().map(|it| it.as_str()).collect();
-        Ok(self.documents.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await?)
+        these(&self.documents, &ids).await
     }
 }

@@ -186,9 +186,8 @@ impl Devices {
     /// # Errors
     /// The store does not answer.
     pub async fn find(&self, ids: &[DeviceId]) -> Result<Vec<Device>, StoreError> {
-        let all = u32::try_from(ids.len() + 1).unwrap_or(u32::MAX);
-        let found = self.documents.find(these(ids)).sort(doc! { "_id": 1 }).batch_size(all).await?;
-        Ok(found.try_collect().await?)
+        let ids: Vec<&str> = ids.iter().map(|it| it.as_str()).collect();
+        super::these(&self.documents, &ids).await
     }
 
     /// Notes that a device is about to be published as served, unless its revision was raised since it was read:

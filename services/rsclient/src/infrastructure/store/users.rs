@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use events::{DeletedUser, UserId};
-use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
     bson::{DateTime, doc},
 };
 
-use super::{StoreError, Written, expiry, forgotten_after, index, not_newer_than, to_bson, write};
+use super::{
+    StoreError, Written, expiry, forgotten_after, index, not_newer_than, these, to_bson, write,
+};
 use crate::domain::{Account, User, UserState};
 
 /// A cheap handle to the users.
@@ -88,6 +89,6 @@ impl Users {
     /// The store does not answer.
     pub async fn find(&self, ids: &[&UserId]) -> Result<Vec<User>, StoreError> {
         let ids: Vec<&str> = ids.iter().map(|it| it.as_str()).collect();
-        Ok(self.documents.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await?)
+        these(&self.documents, &ids).await
     }
 }
