@@ -1,11 +1,27 @@
-//! The operators' command. It speaks with the broker as the services do, and needs none of them to run.
+//! The operators' command.
 //!
 //! - [`broker`]: which broker, and how to reach it;
-//! - [`dlq`]: what was set aside: looking at it, handing it back, giving it up.
+//! - [`dlq`]: what was set aside: looking at it, handing it back, giving it up. It speaks with the broker alone;
+//! - [`sync`]: full syncs: started, watched, steered, looked through. It speaks with rssync alone.
+//!
+//! Exit codes, which stay as they are:
+//!
+//! | code | meaning |
+//! | --- | --- |
+//! | 0 | done; of a job that was followed: completed |
+//! | 1 | not done: out of reach, refused, or an answer that makes no sense |
+//! | 2 | the command line is wrong |
+//! | 3 | the job that was followed has ended with failures |
+//! | 4 | the job that was followed was cancelled |
+//! | 5 | the job that was followed has failed |
+//! | 6 | no such job |
+//! | 7 | not possible now: another job is in the way, or the job's state is |
+//! | 130 | Ctrl-C while a job was followed; the job goes on |
 
 pub mod broker;
 pub mod dlq;
 mod shown;
+pub mod sync;
 
 use std::io::Write;
 
@@ -14,7 +30,7 @@ use clap::{Parser, Subcommand};
 
 /// The operators' command of RouterSecure.
 #[derive(Parser)]
-#[command(name = "rsctl", version)]
+#[command(name = "rsctl", version, after_long_help = EXIT_CODES)]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -24,7 +40,22 @@ pub struct CommandLine {
 enum Command {
     #[command(subcommand)]
     Dlq(dlq::Command),
+    #[command(subcommand)]
+    Sync(sync::Command),
 }
+
+/// The exit codes, for those who ask for help.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; of a job that was followed: completed
+  1    not done: out of reach, refused, or an answer that makes no sense
+  2    the command line is wrong
+  3    the job that was followed has ended with failures
+  4    the job that was followed was cancelled
+  5    the job that was followed has failed
+  6    no such job
+  7    not possible now: another job is in the way, or the job's state is
+  130  Ctrl-C while a job was followed; the job goes on";
 
 /// How a command ended that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +64,39 @@ pub enum Ending {
     Well,
     /// Some of it was refused; the output says what and why.
     Refused,
+    /// The job that was followed has ended with failures.
+    WithFailures,
+    /// The job that was followed was cancelled.
+    Cancelled,
+    /// The job that was followed has failed.
+    Failed,
+    /// Whoever followed a job has pressed Ctrl-C.
+    Interrupted,
+}
+
+impl Ending {
+    /// The exit code that says so.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::Refused => 1,
+            Self::WithFailures => 3,
+            Self::Cancelled => 4,
+            Self::Failed => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// The exit code for what could not be carried out.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<sync::Refusal>().map(|it| it.cause) {
+        Some(sync::Cause::NotFound) => 6,
+        Some(sync::Cause::Conflict) => 7,
+        Some(sync::Cause::Unreachable | sync::Cause::Refused | sync::Cause::Senseless) => 1,
+        None if error.is::<Usage>() => 2,
+        None => 1,
+    }
 }
 
 /// What the caller can set right on the command line.
@@ -47,5 +111,6 @@ pub struct Usage(pub String);
 pub async fn run(command_line: &CommandLine, out: &mut dyn Write) -> Result<Ending> {
     match &command_line.command {
         Command::Dlq(command) => dlq::run(command, out).await,
+        Command::Sync(command) => sync::run(command, out).await,
     }
 }

@@ -7,10 +7,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use rsctl::{CommandLine, Ending, Usage};
-
-const FAILED: u8 = 1;
-const WRONG_USAGE: u8 = 2;
+use rsctl::{CommandLine, exit_code};
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
@@ -20,13 +17,12 @@ fn main() -> ExitCode {
     let outcome = outcome.and_then(|it| Ok(out.flush().map(|()| it)?));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match outcome {
-        Ok(Ending::Well) => ExitCode::SUCCESS,
-        Ok(Ending::Refused) => ExitCode::from(FAILED),
+        Ok(ending) => ExitCode::from(ending.exit_code()),
         // Whoever reads has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::from(FAILED),
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<Usage>() { WRONG_USAGE } else { FAILED })
+            ExitCode::from(exit_code(&error))
         }
     }
 }
