@@ -1,20 +1,29 @@
 //! The services as processes of their own, on free ports, with databases of their own.
 
 mod instance;
+mod keys;
+mod options;
 
 use std::{
     path::Path,
     process::ExitStatus,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 
-use self::instance::{Binaries, Instance};
+pub use self::options::{FleetOptions, Service};
+use self::{
+    instance::{Binaries, Instance},
+    keys::Keys,
+};
 use crate::{
+    jobs::{Jobs, is_terminal},
     servers::Process,
     settled,
     simulator::{Simulator, http_client},
+    wait::within,
 };
 
 const READY: Duration = Duration::from_secs(60);
@@ -24,84 +33,6 @@ const QUIET_LOOKS: u32 = 2;
 /// A reader that ends more often than people kill it is broken.
 const REVIVALS_MAX: u32 = 50;
 
-/// The services of the fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Service {
-    /// The simulated HomeSecure backend.
-    Simulator,
-    /// From provisioning to effective configurations.
-    RsClient,
-    /// From effective configurations to the HomeSecure backend.
-    RsAdaptor,
-}
-
-impl Service {
-    /// The services that read records, in the order in which a record passes them.
-    pub const READERS: [Self; 2] = [Self::RsClient, Self::RsAdaptor];
-
-    /// The name of its binary; for a reader also of its group.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Simulator => "hsbe-sim",
-            Self::RsClient => "rsclient",
-            Self::RsAdaptor => "rsadaptor",
-        }
-    }
-}
-
-/// What a fleet is started with.
-#[derive(Debug, Clone)]
-pub struct FleetOptions {
-    /// `host:port` of the broker.
-    pub kafka: String,
-    /// The connection string of the replica set.
-    pub mongodb: String,
-    /// How many rsclients.
-    pub rsclients: usize,
-    /// How many rsadaptors.
-    pub rsadaptors: usize,
-    /// Settings of single services, as they stand in the environment.
-    pub settings: Vec<(Service, String, String)>,
-    /// Fail points of single instances for their first start.
-    pub failpoints: Vec<(Service, usize, String)>,
-    /// Whether earlier fleets may have left records, which this one is to pass over.
-    pub used_broker: bool,
-    /// Whether a reader that ends unasked is started again, as a supervisor would.
-    pub revive: bool,
-}
-
-impl FleetOptions {
-    /// Two rsclients and two rsadaptors on these servers.
-    #[must_use]
-    pub fn new(kafka: &str, mongodb: &str) -> Self {
-        Self {
-            kafka: kafka.to_owned(),
-            mongodb: mongodb.to_owned(),
-            rsclients: 2,
-            rsadaptors: 2,
-            settings: Vec::new(),
-            failpoints: Vec::new(),
-            used_broker: true,
-            revive: false,
-        }
-    }
-
-    /// Adds a setting of one service.
-    #[must_use]
-    pub fn set(mut self, service: Service, name: &str, value: &str) -> Self {
-        self.settings.push((service, name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Arms a fail point in the first life of one instance.
-    #[must_use]
-    pub fn fail(mut self, service: Service, instance: usize, point: &str) -> Self {
-        self.failpoints.push((service, instance, point.to_owned()));
-        self
-    }
-}
-
 /// A running fleet. Dropping it ends its processes.
 #[derive(Debug)]
 pub struct Fleet {
@@ -109,7 +40,8 @@ pub struct Fleet {
     instances: Vec<Instance>,
     revivals: u32,
     simulator: Simulator,
-    databases: Vec<String>,
+    keys: Arc<Keys>,
+    databases: Vec<(Service, String)>,
 }
 
 impl Fleet {
@@ -119,44 +51,81 @@ impl Fleet {
     /// # Errors
     /// When a binary is missing or a service does not become ready.
     pub async fn start(options: FleetOptions, folder: &Path) -> Result<Self> {
-        let binaries = Binaries::find()?;
+        let binaries = Binaries::find(&options)?;
         if options.used_broker {
-            settled::skip_to_end(&options.kafka, &groups()).await?;
+            settled::skip_to_end(&options.kafka, &options.groups()).await?;
         }
-        let run = crate::unique("fleet");
-        let databases: Vec<String> =
-            Service::READERS.iter().map(|it| format!("{run}-{}", it.name())).collect();
-
+        let keys = Arc::new(Keys::new()?);
         let mut backend = Instance::new(Service::Simulator, 0, &binaries, folder);
         backend.set("HSBE_SIM__HTTP__LISTEN", "127.0.0.1:0");
         add_settings(&mut backend, &options);
         backend.start(None)?;
         backend.ready(READY).await?;
-        let address = backend.address("http").context("the simulator tells no address")?;
         // A restarted simulator is found where the first was.
-        backend.set("HSBE_SIM__HTTP__LISTEN", &address);
+        let address = backend.stay()?;
         let simulator = Simulator::at(&address)?;
 
-        let counts = [options.rsclients, options.rsadaptors];
-        let mut instances = vec![backend];
-        for ((service, count), database) in Service::READERS.into_iter().zip(counts).zip(&databases)
-        {
-            for number in 0..count {
-                let mut instance = Instance::new(service, number, &binaries, folder);
-                instance.set_reader(&options.kafka, &options.mongodb, database);
-                if service == Service::RsAdaptor {
-                    instance.set("RSADAPTOR__HS_ADMIN__BASE_URL", simulator.base_url());
-                }
-                add_settings(&mut instance, &options);
-                let armed = options.failpoints.iter();
-                let mut armed = armed.filter(|it| it.0 == service && it.1 == number);
-                instance.start(armed.next().map(|it| it.2.as_str()))?;
-                instances.push(instance);
+        let run = crate::unique("fleet");
+        let mut fleet = Self {
+            databases: Vec::new(),
+            instances: vec![backend],
+            revivals: 0,
+            simulator,
+            keys,
+            options,
+        };
+        for service in fleet.options.readers() {
+            if service == Service::RsSync {
+                // It calls the others.
+                fleet.ready().await?;
             }
+            let database = format!("{run}-{}", service.name());
+            for number in 0..fleet.options.count(service) {
+                let instance = Instance::new(service, number, &binaries, folder);
+                fleet.add(instance, &database)?;
+            }
+            fleet.databases.push((service, database));
         }
-        let mut fleet = Self { options, instances, revivals: 0, simulator, databases };
         fleet.ready().await?;
         Ok(fleet)
+    }
+
+    /// Settles what a reader must know, and starts it.
+    fn add(&mut self, mut instance: Instance, database: &str) -> Result<()> {
+        let service = instance.service();
+        instance.set_reader(&self.options.kafka, &self.options.mongodb, database);
+        if service.has_http() {
+            instance.set_member("HTTP__LISTEN", "127.0.0.1:0");
+            for (name, value) in self.keys.settings_of(service) {
+                instance.set_member(&name, &value);
+            }
+        }
+        match service {
+            Service::RsAdaptor => {
+                instance.set_member("HS_ADMIN__BASE_URL", self.simulator.base_url());
+            }
+            Service::RsSync => {
+                for peer in [Service::RsClient, Service::RsAgents] {
+                    let address = self.address(peer, 0, "http")?;
+                    let name = format!("PEERS__{}_URL", peer.name().to_uppercase());
+                    instance.set_member(&name, &format!("http://{address}"));
+                }
+            }
+            Service::Simulator | Service::RsClient | Service::RsAgents => {}
+        }
+        add_settings(&mut instance, &self.options);
+        let mut armed = self.options.failpoints.iter().filter(|it| instance.is(it.0, it.1));
+        instance.start(armed.next().map(|it| it.2.as_str()))?;
+        self.instances.push(instance);
+        Ok(())
+    }
+
+    /// An operator's client of rssync.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn jobs(&self) -> Result<Jobs> {
+        Jobs::at(&self.address(Service::RsSync, 0, "http")?, Arc::clone(&self.keys.operators))
     }
 
     /// The simulated backend.
@@ -178,6 +147,9 @@ impl Fleet {
     pub async fn ready(&mut self) -> Result<()> {
         for instance in &mut self.instances {
             instance.ready(READY).await?;
+            if instance.service().has_http() {
+                instance.stay()?;
+            }
         }
         Ok(())
     }
@@ -194,8 +166,8 @@ impl Fleet {
         let mut quiet_looks = 0;
         loop {
             revived.extend(self.look_after().await?);
-            let (kafka, groups) = (&self.options.kafka, groups());
-            let open = settled::open_work(kafka, &groups, &client, &self.databases).await;
+            let (kafka, groups) = (&self.options.kafka, self.options.groups());
+            let open = settled::open_work(kafka, &groups, &client, &self.databases()).await;
             let open = open.unwrap_or_else(|error| vec![format!("{error:#}")]);
             quiet_looks = if open.is_empty() { quiet_looks + 1 } else { 0 };
             if quiet_looks == QUIET_LOOKS {
@@ -208,8 +180,26 @@ impl Fleet {
         }
     }
 
-    /// Restarts what has ended unasked, where the options say so.
-    async fn look_after(&mut self) -> Result<Vec<String>> {
+    /// Waits until no job is open, then until the fleet has [settled](Self::settled).
+    ///
+    /// # Errors
+    /// When it is not within `limit`.
+    pub async fn settled_without_jobs(&mut self, limit: Duration) -> Result<Vec<String>> {
+        let began = Instant::now();
+        let jobs = self.jobs()?;
+        let ended = within(limit, async || {
+            let all = jobs.list().await.ok()?;
+            all.iter().all(is_terminal).then_some(())
+        });
+        ended.await.with_context(|| format!("jobs are open after {} s", limit.as_secs()))?;
+        self.settled(limit.saturating_sub(began.elapsed())).await
+    }
+
+    /// Restarts what has ended unasked, where the options say so; answers the names.
+    ///
+    /// # Errors
+    /// When something has ended that is not to be revived, or was revived too often.
+    pub async fn look_after(&mut self) -> Result<Vec<String>> {
         let mut revived = Vec::new();
         for instance in &mut self.instances {
             let Some(process) = instance.process() else { continue };
@@ -283,11 +273,19 @@ impl Fleet {
         number: usize,
         path: &str,
     ) -> Result<(u16, String)> {
-        let instance = self.instances.iter().find(|it| it.is(service, number));
-        let address = instance.and_then(|it| it.address("admin"));
-        let address = address.with_context(|| format!("{} has no address", service.name()))?;
+        let address = self.address(service, number, "admin")?;
         let answer = http_client()?.get(format!("http://{address}{path}")).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Where an instance listens: `what` is `admin` or `http`.
+    ///
+    /// # Errors
+    /// When there is no such instance, or it does not say.
+    pub fn address(&self, service: Service, number: usize, what: &str) -> Result<String> {
+        let instance = self.instances.iter().find(|it| it.is(service, number));
+        let address = instance.and_then(|it| it.address(what));
+        address.with_context(|| format!("{} {number} has no address `{what}`", service.name()))
     }
 
     /// Every address of every instance: `(instance, what, address)`.
@@ -303,8 +301,23 @@ impl Fleet {
 
     /// The databases that the readers use.
     #[must_use]
-    pub fn databases(&self) -> &[String] {
-        &self.databases
+    pub fn databases(&self) -> Vec<String> {
+        self.databases.iter().map(|it| it.1.clone()).collect()
+    }
+
+    /// The database of one service.
+    ///
+    /// # Errors
+    /// When the fleet has no such service.
+    pub fn database(&self, service: Service) -> Result<&str> {
+        let found = self.databases.iter().find(|it| it.0 == service).map(|it| it.1.as_str());
+        found.with_context(|| format!("there is no {}", service.name()))
+    }
+
+    /// The process of an instance.
+    #[must_use]
+    pub fn pid(&self, service: Service, number: usize) -> Option<u32> {
+        self.instances.iter().find(|it| it.is(service, number)).and_then(Instance::pid)
     }
 
     /// Ids of the processes that run.
@@ -351,10 +364,6 @@ impl Fleet {
         let found = self.instances.iter_mut().find(|it| it.is(service, number));
         found.with_context(|| format!("there is no {} number {number}", service.name()))
     }
-}
-
-fn groups() -> Vec<&'static str> {
-    Service::READERS.iter().map(|it| it.name()).collect()
 }
 
 fn add_settings(instance: &mut Instance, options: &FleetOptions) {

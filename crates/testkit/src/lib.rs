@@ -2,8 +2,10 @@
 //!
 //! - [`servers`]: a mongod and a broker, found, downloaded or taken from the environment;
 //! - [`fleet`]: the services as processes of their own, killed, restarted and waited for;
+//! - [`jobs`], [`tokens`]: jobs over REST, and what their callers sign;
 //! - [`topics`], [`records`]: the registry's topics on a broker, records in and out of them;
 //! - [`simulator`]: what the simulated HomeSecure backend holds and how it misbehaves;
+//! - [`store`]: what mongod itself says, databases copied;
 //! - [`certificates`]: a certificate authority with a server and a client;
 //! - [`eventually`]: waiting for a condition, with a deadline.
 
@@ -12,10 +14,13 @@ mod wait;
 
 pub mod certificates;
 pub mod fleet;
+pub mod jobs;
 pub mod records;
 pub mod servers;
 pub mod settled;
 pub mod simulator;
+pub mod store;
+pub mod tokens;
 pub mod topics;
 
 pub use environment::{kafka, mongo_uri, unique, variable};

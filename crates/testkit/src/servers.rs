@@ -19,6 +19,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 
+use self::apache_kafka::Started;
 pub use self::{
     folders::{RunFolder, downloads, workspace},
     process::Process,
@@ -61,7 +62,10 @@ pub struct Servers {
     pub broker: &'static str,
     /// The connection string of the replica set.
     pub mongodb: String,
-    processes: Vec<Process>,
+    /// The mongod.
+    pub store: mongod::Mongod,
+    /// The broker, where this run started it.
+    pub bus: Option<Started>,
 }
 
 impl Servers {
@@ -79,16 +83,16 @@ impl Servers {
     ) -> Result<Self> {
         let (mongod, broker) =
             tokio::join!(mongod::start(run, say), start_broker(wanted, embedded_command, run, say));
-        let (mongod, (kafka, broker, process)) = (mongod?, broker?);
+        let (store, (kafka, broker, bus)) = (mongod?, broker?);
         crate::topics::create(&kafka).await?;
-        let processes = mongod.process.into_iter().chain(process).collect();
-        Ok(Self { kafka, broker, mongodb: mongod.uri, processes })
+        Ok(Self { kafka, broker, mongodb: store.uri.clone(), store, bus })
     }
 
     /// Ids of the processes that this run started.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        self.processes.iter().map(Process::id).collect()
+        let bus = self.bus.as_ref().map(|it| &it.process);
+        self.store.process.iter().chain(bus).map(Process::id).collect()
     }
 
     /// Lets the servers live on after this process.
@@ -96,7 +100,8 @@ impl Servers {
     /// # Errors
     /// When a guard cannot be told.
     pub fn leave(self) -> Result<()> {
-        self.processes.into_iter().try_for_each(Process::leave)
+        let bus = self.bus.map(|it| it.process);
+        self.store.process.into_iter().chain(bus).try_for_each(Process::leave)
     }
 }
 
@@ -105,7 +110,7 @@ async fn start_broker(
     embedded_command: &[PathBuf],
     run: &RunFolder,
     say: &dyn Fn(&str),
-) -> Result<(String, &'static str, Option<Process>)> {
+) -> Result<(String, &'static str, Option<Started>)> {
     let given = match wanted {
         Broker::Address(address) => Some(address.clone()),
         Broker::Auto => variable("KAFKA_BOOTSTRAP_SERVERS"),
@@ -130,7 +135,7 @@ async fn start_broker(
         Some(apache) => ("apache", apache.start(run).await?),
         None => ("embedded", embedded::start(embedded_command, run).await?),
     };
-    Ok((started.address, broker, Some(started.process)))
+    Ok((started.address.clone(), broker, Some(started)))
 }
 
 /// Waits for SIGTERM or Ctrl-C.

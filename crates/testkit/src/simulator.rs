@@ -7,6 +7,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(15);
+const PAGE: usize = 1_000;
 
 static PROVIDER: Once = Once::new();
 
@@ -47,6 +48,19 @@ impl Simulator {
     /// When it does not answer.
     pub async fn dump(&self) -> Result<Value> {
         self.call(Method::GET, "/sim/dump", None).await
+    }
+
+    /// A page of what it holds of `devices` or `routers`, in the order of their ids, and where the
+    /// next one begins.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn page(&self, kind: &str, cursor: &str) -> Result<(Vec<Value>, Option<String>)> {
+        let path = format!("/{kind}?limit={PAGE}&cursor={cursor}");
+        let mut page = self.call(Method::GET, &path, None).await?;
+        let next = page["next"].as_str().map(str::to_owned);
+        let items = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        Ok((items, next))
     }
 
     /// Counts of what it holds and of what it has seen.

@@ -148,6 +148,15 @@ async fn ask_embedded(bootstrap: &str, missing: &[Wanted]) -> Result<()> {
     Ok(())
 }
 
+/// Waits until the broker shows all of the registry's topics with a leader for each partition.
+pub(crate) async fn have_leaders(bootstrap: &str) -> Result<()> {
+    let led = within(READY, || async {
+        let shown = self::shown(bootstrap).await.ok()?;
+        wanted().iter().all(|it| shown.contains(&it.name)).then_some(())
+    });
+    led.await.context("the broker shows topics without leaders")
+}
+
 /// The topics that the broker shows with a leader for each partition.
 async fn shown(bootstrap: &str) -> Result<BTreeSet<String>> {
     let config = servers::client(bootstrap);

@@ -1,4 +1,9 @@
-//! `cargo xtask bench`: the event bus under load, beside what the machine allows, against its bars.
+//! `cargo xtask bench`: the event bus, or a fleet's full sync, beside what the machine allows, against bars.
+
+mod full_sync;
+mod live;
+mod load;
+mod memory;
 
 use std::{
     fs,
@@ -16,7 +21,7 @@ use crate::tools::{cargo, print, table};
 /// The whole takes some minutes.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Measure the event bus in a release build, against Apache Kafka.
+/// Measure the event bus or a full sync in a release build, against Apache Kafka.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// What to measure.
@@ -25,13 +30,19 @@ pub struct Options {
     /// Print the figures as one JSON object, as the last line.
     #[arg(long)]
     pub json: bool,
-    /// Only the workloads behind these figures.
+    /// For full-sync: how many devices there are.
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub devices: usize,
+    /// For full-sync: leave out the live updates.
+    #[arg(long)]
+    pub skip_live: bool,
+    /// For eventbus: only the workloads behind these figures.
     #[arg(long, value_name = "FIGURE", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// host:port of an Apache Kafka that runs already; by default one is started.
+    /// For eventbus: host:port of an Apache Kafka that runs already; by default one is started.
     #[arg(long)]
     pub kafka: Option<String>,
-    /// Make spans for each record as a service does.
+    /// For eventbus: make spans for each record as a service does.
     #[arg(long)]
     pub spans: bool,
 }
@@ -41,6 +52,8 @@ pub struct Options {
 pub enum What {
     /// The event bus.
     Eventbus,
+    /// The full sync of a fleet.
+    FullSync,
 }
 
 /// A figure, and what it is to be beside the others.
@@ -81,7 +94,13 @@ const FIGURES: &[Figure] = &[
 /// # Errors
 /// When a server or the benchmark is not to be had, or a workload fails.
 pub async fn run(options: &Options) -> Result<ExitCode> {
-    let What::Eventbus = options.what;
+    match options.what {
+        What::Eventbus => eventbus(options).await,
+        What::FullSync => full_sync::run(options).await,
+    }
+}
+
+async fn eventbus(options: &Options) -> Result<ExitCode> {
     if let Some(name) = options.only.iter().find(|it| FIGURES.iter().all(|one| one.name != **it)) {
         let names: Vec<_> = FIGURES.iter().map(|it| it.name).collect();
         anyhow::bail!("there is no figure `{name}`; there are {}", names.join(", "));

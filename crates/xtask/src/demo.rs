@@ -26,7 +26,7 @@ use self::progress::Progress;
 pub use self::{
     compare::{Differences, compare},
     expected::{expected, expected_of},
-    homes::homes,
+    homes::{each_home, homes},
     input::Input,
 };
 use crate::tools::{FEATURES, cargo, embedded_command, print, succeed, table};
@@ -94,7 +94,7 @@ async fn demonstrate(
     let progress = Progress::new();
     progress.say("building the services");
     let mut build = cargo(&["build", "--quiet", "-p", "hsbe-sim", "-p", "rsclient"]);
-    build.args(["-p", "rsadaptor"]).args(FEATURES);
+    build.args(["-p", "rsadaptor", "-p", "rsagents", "-p", "rssync"]).args(FEATURES);
     succeed("build", &mut build, folder).await?;
 
     progress.say("starting MongoDB and the broker");
@@ -108,14 +108,19 @@ async fn demonstrate(
     let seconds = fed.elapsed().as_secs_f64();
     progress.done();
 
-    let held = fleet.simulator().dump().await?;
-    let held = json!({"devices": held["devices"], "routers": held["routers"]});
-    let regressions = fleet.simulator().count("regressions").await?;
+    let before = held(&fleet).await?;
+    let fed_differences = input.expected().map(|it| compare(&it, &before));
+    let mut regressions = fleet.simulator().count("regressions").await?;
+    let synced = sync(&mut fleet, input, &progress).await?;
+    let held = held(&fleet).await?;
+    regressions += fleet.simulator().count("regressions").await?;
     if let Some(path) = &options.dump {
         let text = serde_json::to_vec(&held)?;
         fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
-    let differences = input.expected().map(|it| compare(&it, &held));
+    // What was wrong before the sync is not made good by it.
+    let differences = fed_differences.filter(|it| !it.is_empty());
+    let differences = differences.or_else(|| Some(compare(&input.expected_of_sync()?, &held)));
     let mut result = json!({
         "devices": input.devices(),
         "in_backend": count(&held),
@@ -126,6 +131,9 @@ async fn demonstrate(
         "broker": servers.broker,
         "seconds": one_decimal(seconds),
         "devices_per_s": input.devices().map(|it| one_decimal(it as f64 / seconds)),
+        "sync_state": synced.job["state"],
+        "sync_seconds": one_decimal(synced.seconds),
+        "sync_per_s": one_decimal(count(&held) as f64 / synced.seconds),
         "latency_ms": options.latency_ms,
         "restarts": revived.len(),
     });
@@ -143,6 +151,7 @@ fn fleet_options(options: &Options, servers: &Servers) -> FleetOptions {
     let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb);
     wanted.used_broker = servers.broker == "external";
     wanted.revive = true;
+    wanted = wanted.with_sync(1);
     let latency = options.latency_ms.to_string();
     wanted = wanted.set(Service::Simulator, "HSBE_SIM__LATENCY_MS", &latency);
     if let Some(records) = options.in_flight {
@@ -172,14 +181,47 @@ async fn feed(fleet: &mut Fleet, input: &Input, progress: &Progress) -> Result<V
                 Ok(())
             })
             .await?;
-        let size = input.devices().unwrap_or(input.events().len());
-        let limit = Duration::from_secs(60) + PER_DEVICE * u32::try_from(size)?;
-        fleet.settled(limit).await
+        fleet.settled(limit_of(input)?).await
     };
     tokio::select! {
         outcome = work => outcome,
         never = watch => match never {},
     }
+}
+
+/// A full sync that has ended.
+struct Synced {
+    job: Value,
+    seconds: f64,
+}
+
+/// Lets the backend forget everything, and watches a full sync give it back.
+async fn sync(fleet: &mut Fleet, input: &Input, progress: &Progress) -> Result<Synced> {
+    progress.say("the backend forgets everything; a full sync");
+    fleet.simulator().forget().await?;
+    let jobs = fleet.jobs()?;
+    let limit = limit_of(input)?;
+    let began = Instant::now();
+    let job = jobs.start(&json!({"mode": "force"})).await?;
+    let job_id = job["job_id"].as_str().context("a job has an id")?;
+    progress.begin_sync();
+    let job = jobs.follow(job_id, limit, |it| progress.synced(it)).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    progress.done();
+    fleet.settled_without_jobs(limit).await?;
+    Ok(Synced { job, seconds })
+}
+
+/// What the backend holds, in the form of an expectation.
+async fn held(fleet: &Fleet) -> Result<Value> {
+    let held = fleet.simulator().dump().await?;
+    Ok(json!({"devices": held["devices"], "routers": held["routers"]}))
+}
+
+/// How long the fleet may take for all of an input.
+fn limit_of(input: &Input) -> Result<Duration> {
+    let size = input.devices().unwrap_or(input.events().len());
+    Ok(Duration::from_secs(60) + PER_DEVICE * u32::try_from(size)?)
 }
 
 /// Lets everything live on; answers every address.
@@ -216,7 +258,12 @@ fn report(options: &Options, result: &Value, differences: Option<&Differences>) 
         print(result);
     }
     let equal = differences.is_none_or(Differences::is_empty);
-    if equal && result["regressions"] == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let synced = result["sync_state"] == "completed";
+    if equal && synced && result["regressions"] == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn count(held: &Value) -> usize {

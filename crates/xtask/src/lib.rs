@@ -2,15 +2,18 @@
 //!
 //! - [`demo`]: the whole fleet on real servers, fed, watched and compared with its source;
 //! - [`checks`]: everything that CI runs, with the time of each stage;
-//! - [`mod@bench`]: the event bus under load, against its bars;
+//! - [`mod@bench`]: the event bus and the full sync under load, against their bars;
+//! - [`chaos`]: a full sync among processes that are killed;
 //! - [`servers`]: a broker and a mongod for tests that are run by hand;
 //! - [`generate`]: files that are made from the registry and the services' defaults;
 //! - [`coverage`]: which names of the design have code and a test that ran.
 
 pub mod bench;
+pub mod chaos;
 pub mod checks;
 pub mod coverage;
 pub mod demo;
+mod full_sync;
 pub mod generate;
 pub mod servers;
 mod tools;

@@ -1,10 +1,10 @@
 //! The one entry for people: `cargo xtask --help`.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use testkit::servers::{embedded, told_to_end};
+use testkit::servers::told_to_end;
 
 /// Developers' commands of this workspace.
 #[derive(Parser)]
@@ -20,13 +20,11 @@ enum Command {
     Test(xtask::checks::Options),
     Servers(xtask::servers::Options),
     Bench(xtask::bench::Options),
+    Chaos(xtask::chaos::Options),
     Coverage(xtask::coverage::Options),
     Generate(xtask::generate::Options),
-    /// Serves the embedded broker and writes its address into a file.
     #[command(hide = true)]
-    Broker {
-        address_file: PathBuf,
-    },
+    Broker(xtask::servers::BrokerOptions),
 }
 
 fn main() -> ExitCode {
@@ -51,10 +49,9 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Test(options) => xtask::checks::run(&options).await,
         Command::Servers(options) => xtask::servers::run(&options).await,
         Command::Bench(options) => xtask::bench::run(&options).await,
+        Command::Chaos(options) => xtask::chaos::run(&options).await,
         Command::Coverage(options) => xtask::coverage::run(&options),
         Command::Generate(options) => xtask::generate::run(&options),
-        Command::Broker { address_file } => {
-            embedded::serve(&address_file).await.map(|()| ExitCode::SUCCESS)
-        }
+        Command::Broker(options) => xtask::servers::serve_broker(&options).await,
     }
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask servers`: a broker and a mongod for tests that are run by hand.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use testkit::servers::{Broker, RunFolder, Servers, told_to_end};
+use testkit::servers::{Broker, RunFolder, Servers, embedded, told_to_end};
 
 use crate::tools::{embedded_command, print};
 
@@ -13,6 +13,21 @@ pub struct Options {
     /// auto, apache, embedded, or host:port of a broker that runs already.
     #[arg(long, default_value = "auto")]
     pub broker: Broker,
+}
+
+/// Serve the embedded broker and write its address into a file.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BrokerOptions {
+    /// The file.
+    pub address_file: PathBuf,
+}
+
+/// Serves the embedded broker until it is told to end.
+///
+/// # Errors
+/// When it cannot be made.
+pub async fn serve_broker(options: &BrokerOptions) -> Result<ExitCode> {
+    embedded::serve(&options.address_file).await.map(|()| ExitCode::SUCCESS)
 }
 
 /// Prints what to put into the environment, and stays.

@@ -12,6 +12,9 @@ use testkit::{servers::workspace, topics::wanted};
 
 const BAD_SETTINGS: i32 = 2;
 const DOCKERFILE: &str = "deploy/Dockerfile";
+/// Where keys are, and how a setting is named that is the text of a file.
+const KEYS: &str = "/keys";
+const FILE: &str = "__FILE";
 /// Where it puts the services.
 const BIN: &str = "/usr/local/bin";
 
@@ -108,11 +111,14 @@ fn a_variable_of_compose_that_no_service_knows_would_be_seen() {
     let compose = compose();
     for (name, container) in fleet(&compose) {
         let prefix = format!("{}__", name.replace('-', "_").to_uppercase());
-        for variable in container.environment.keys() {
+        for (variable, value) in &container.environment {
             // One with another prefix would be somebody else's, and silently so.
             assert!(variable.starts_with(&prefix), "{name}: {variable}");
-            let mistyped = format!("{variable}X");
-            let environment = BTreeMap::from([(mistyped.clone(), "1".to_owned())]);
+            let (mistyped, text) = match variable.strip_suffix(FILE) {
+                Some(stem) => (format!("{stem}X{FILE}"), value.clone()),
+                None => (format!("{variable}X"), "1".to_owned()),
+            };
+            let environment = BTreeMap::from([(mistyped.clone(), text)]);
             let output = check_config(name, &environment);
             assert_eq!(output.status.code(), Some(BAD_SETTINGS), "{name} takes {mistyped}");
             assert!(stderr(&output).contains(&mistyped), "{}", stderr(&output));
@@ -129,7 +135,7 @@ fn the_topics_of_compose_are_the_registry_s() {
     assert_eq!(init.volumes, [mounted]);
     assert_eq!(init.entrypoint, ["/bin/sh", "/create-topics.sh", "kafka:9092"]);
     assert_eq!(init.image, compose.services["kafka"].image);
-    for name in ["rsclient", "rsadaptor"] {
+    for name in ["rsclient", "rsadaptor", "rsagents", "rssync"] {
         let waits_for = &compose.services[name].depends_on["kafka-init"];
         assert_eq!(waits_for.condition, "service_completed_successfully", "{name}");
     }
@@ -146,6 +152,30 @@ fn the_topics_of_compose_are_the_registry_s() {
         .collect();
     assert!(wanted.len() > 20, "the registry is empty");
     assert_eq!(made, wanted);
+}
+
+#[test]
+fn the_keys_of_compose_are_made_before_they_are_read() {
+    let compose = compose();
+    let init = &compose.services["keys-init"];
+    assert_eq!(init.volumes, ["./deploy/make-keys.sh:/make-keys.sh:ro", "keys:/keys"]);
+    assert_eq!(init.entrypoint, ["/bin/sh", "/make-keys.sh", KEYS]);
+    let issuers = read("deploy/make-keys.sh");
+    let issuers = issuers.lines().find_map(|it| it.strip_prefix("for issuer in ")).unwrap();
+    let issuers: Vec<&str> = issuers.strip_suffix("; do").unwrap().split(' ').collect();
+    let mut readers = 0;
+    for (name, container) in fleet(&compose) {
+        for path in container.environment.iter().filter(|it| it.0.ends_with(FILE)).map(|it| it.1) {
+            let key = path.strip_prefix(KEYS).unwrap().strip_prefix('/').unwrap();
+            let issuer = key.split('.').next().unwrap();
+            assert!(issuers.contains(&issuer), "{name}: nobody makes {path}");
+            assert!(container.volumes.contains(&"keys:/keys:ro".to_owned()), "{name}");
+            let waits_for = &container.depends_on["keys-init"];
+            assert_eq!(waits_for.condition, "service_completed_successfully", "{name}");
+            readers += 1;
+        }
+    }
+    assert!(readers > 3, "nobody reads a key");
 }
 
 #[test]
@@ -188,8 +218,23 @@ fn services() -> Vec<String> {
     names
 }
 
-/// What `--check-config` says to this environment and no other.
+/// What `--check-config` says to this environment and no other. A file that it names stands in a volume; here
+/// is another one in its place.
 fn check_config(service: &str, environment: &BTreeMap<String, String>) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let issuer = testkit::tokens::Issuer::new("compose").unwrap();
+    let (public, private) = (folder.path().join("key.pub"), folder.path().join("key"));
+    fs::write(&public, issuer.public_key_pem()).unwrap();
+    fs::write(&private, issuer.private_key_pem()).unwrap();
+    let stand_in = |name: &String, value: &String| match value.strip_prefix(KEYS) {
+        Some(path) if name.ends_with(FILE) => {
+            let file = if path.ends_with(".pub") { &public } else { &private };
+            file.display().to_string()
+        }
+        Some(_) | None => value.clone(),
+    };
+    let environment = environment.iter().map(|it| (it.0.clone(), stand_in(it.0, it.1)));
+    let environment: BTreeMap<String, String> = environment.collect();
     let test = std::env::current_exe().unwrap();
     let built = test.ancestors().map(|it| it.join(service)).find(|it| it.is_file());
     let program = built.unwrap_or_else(|| {

@@ -10,20 +10,22 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::Service;
+use super::{FleetOptions, Service};
 use crate::{servers::Process, simulator::http_client, wait::within};
 
 /// The folder that holds the services' binaries.
 pub(super) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// The nearest folder above this program that holds them.
-    pub(super) fn find() -> Result<Self> {
+    /// The folder that the options name, or the nearest one above this program that holds them.
+    pub(super) fn find(options: &FleetOptions) -> Result<Self> {
+        if let Some(folder) = &options.binaries {
+            return Ok(Self(folder.clone()));
+        }
         let program = std::env::current_exe().context("find this program")?;
-        let holds = |folder: &Path| {
-            let all = [Service::Simulator, Service::RsClient, Service::RsAdaptor];
-            all.iter().all(|it| folder.join(it.name()).is_file())
-        };
+        let mut wanted = options.readers();
+        wanted.push(Service::Simulator);
+        let holds = |folder: &Path| wanted.iter().all(|it| folder.join(it.name()).is_file());
         let folder = program.ancestors().skip(1).find(|it| holds(it));
         let folder = folder.context(
             "the services are not built: run `cargo xtask test`, or `cargo build --workspace \
@@ -75,6 +77,20 @@ impl Instance {
 
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// A setting of this service, named without the prefix.
+    pub(super) fn set_member(&mut self, name: &str, value: &str) {
+        let prefix = self.prefix();
+        self.set(&format!("{prefix}__{name}"), value);
+    }
+
+    /// Lets it listen where it listens now after a restart, too: answers the address of `http`.
+    pub(super) fn stay(&mut self) -> Result<String> {
+        let address = self.address("http");
+        let address = address.with_context(|| format!("{} tells no address", self.name()))?;
+        self.set_member("HTTP__LISTEN", &address);
+        Ok(address)
     }
 
     pub(super) fn is(&self, service: Service, number: usize) -> bool {

@@ -22,6 +22,7 @@ const VERSION: &str = "4.2.0";
 const JAVA_MIN: u32 = 17;
 const READY: Duration = Duration::from_secs(120);
 const STARTS: usize = 3;
+const PROPERTIES: &str = "server.properties";
 const HEAP: &[&str] = &["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -105,6 +106,16 @@ pub struct Started {
     pub address: String,
     /// Its process.
     pub process: Process,
+    launch: Option<Launch>,
+}
+
+/// How a broker is started on what it has kept.
+#[derive(Debug)]
+struct Launch {
+    java: PathBuf,
+    libs: PathBuf,
+    folder: PathBuf,
+    log: PathBuf,
 }
 
 /// A broker with further listeners.
@@ -204,7 +215,7 @@ impl ApacheKafka {
     ) -> Result<Started> {
         let folder = run.path().join(format!("kafka-{port}"));
         fs::create_dir_all(&folder)?;
-        let properties = folder.join("server.properties");
+        let properties = folder.join(PROPERTIES);
         fs::write(&properties, properties_of(port, controller, &folder.join("log"), extra))?;
         fs::write(folder.join("log4j2.properties"), LOGGING)?;
 
@@ -214,24 +225,63 @@ impl ApacheKafka {
         format.args(&extra.format);
         succeed(&mut format, "kafka.tools.StorageTool format")?;
 
-        let mut broker = self.java(&folder);
-        broker.arg("kafka.Kafka").arg(&properties).current_dir(&folder).stdin(Stdio::null());
-        let mut process = Process::start("kafka", &mut broker, &run.log("kafka"))?;
+        let (java, libs) = (self.java.clone(), self.libs.clone());
+        let launch = Launch { java, libs, folder, log: run.log("kafka") };
         let address = format!("127.0.0.1:{port}");
-        if !answers(&address, READY, &mut process).await? {
-            bail!("Apache Kafka does not answer after {READY:?}:\n{}", process.last_words());
-        }
-        Ok(Started { address, process })
+        let process = launch.start(&address).await?;
+        Ok(Started { address, process, launch: Some(launch) })
     }
 
     fn java(&self, folder: &Path) -> Command {
-        let mut java = Command::new(&self.java);
-        java.args(HEAP);
-        let logging = folder.join("log4j2.properties");
-        java.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
-        java.arg("-cp").arg(self.libs.join("*"));
-        java
+        java(&self.java, &self.libs, folder)
     }
+}
+
+impl Started {
+    /// A broker that keeps nothing, so that it cannot be started again.
+    pub(super) fn once(address: String, process: Process) -> Self {
+        Self { address, process, launch: None }
+    }
+
+    /// Ends it at once, as a power failure would.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill_9(&mut self) -> Result<()> {
+        self.process.kill_9()
+    }
+
+    /// Starts it again on the same ports and data, and waits until it leads the registry's topics.
+    ///
+    /// # Errors
+    /// When it keeps no data, or does not come up.
+    pub async fn restart(&mut self) -> Result<()> {
+        let launch = self.launch.as_ref().context("a broker that keeps its data")?;
+        self.process = launch.start(&self.address).await?;
+        crate::topics::have_leaders(&self.address).await
+    }
+}
+
+impl Launch {
+    async fn start(&self, address: &str) -> Result<Process> {
+        let mut broker = java(&self.java, &self.libs, &self.folder);
+        broker.arg("kafka.Kafka").arg(self.folder.join(PROPERTIES));
+        broker.current_dir(&self.folder).stdin(Stdio::null());
+        let mut process = Process::start("kafka", &mut broker, &self.log)?;
+        if !answers(address, READY, &mut process).await? {
+            bail!("Apache Kafka does not answer after {READY:?}:\n{}", process.last_words());
+        }
+        Ok(process)
+    }
+}
+
+fn java(program: &Path, libs: &Path, folder: &Path) -> Command {
+    let mut java = Command::new(program);
+    java.args(HEAP);
+    let logging = folder.join("log4j2.properties");
+    java.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
+    java.arg("-cp").arg(libs.join("*"));
+    java
 }
 
 fn properties_of(port: u16, controller: u16, logs: &Path, extra: &Extra) -> String {

@@ -110,5 +110,5 @@ pub async fn start(command: &[PathBuf], run: &RunFolder) -> Result<Started> {
         answers(&address, READY, &mut process).await?,
         "the embedded broker does not answer"
     );
-    Ok(Started { address, process })
+    Ok(Started::once(address, process))
 }

@@ -31,9 +31,20 @@ pub struct Mongod {
     pub uri: String,
     /// The process, where this run started it.
     pub process: Option<Process>,
+    launch: Option<Launch>,
+}
+
+/// How this mongod is started.
+#[derive(Debug)]
+struct Launch {
+    program: Program,
+    port: u16,
+    data: PathBuf,
+    log: PathBuf,
 }
 
 /// What runs a mongod here.
+#[derive(Debug, Clone)]
 enum Program {
     Binary(PathBuf),
     Docker,
@@ -45,7 +56,7 @@ enum Program {
 /// When there is none to be had: the message says what to install.
 pub async fn start(run: &RunFolder, say: &dyn Fn(&str)) -> Result<Mongod> {
     if let Some(uri) = variable("MONGODB_URI") {
-        return Ok(Mongod { uri, process: None });
+        return Ok(Mongod { uri, process: None, launch: None });
     }
     let program = find(say)?;
     let mut last = None;
@@ -128,44 +139,80 @@ pub(super) fn succeed(command: &mut Command, what: &str) -> Result<()> {
 async fn start_on(port: u16, program: &Program, run: &RunFolder) -> Result<Mongod> {
     let data = run.path().join(format!("mongod-{port}"));
     fs::create_dir_all(&data)?;
-    let mut command = match program {
-        Program::Binary(path) => Command::new(path),
-        Program::Docker => {
-            let mut docker = Command::new("docker");
-            docker.args(["run", "--rm", "--network", "host", "--user", "mongodb", "--volume"]);
-            docker.arg(format!("{}:{}", data.display(), data.display())).args([IMAGE, "mongod"]);
-            fs::set_permissions(&data, fs::Permissions::from_mode(0o777))?;
-            docker
-        }
-    };
-    command.arg("--dbpath").arg(&data);
-    command.args(["--port", &port.to_string(), "--bind_ip", "127.0.0.1", "--nounixsocket"]);
-    command.args(["--replSet", "rs0", "--oplogSize", "128", "--wiredTigerCacheSizeGB", "0.25"]);
-    command.args(["--setParameter", "diagnosticDataCollectionEnabled=false", "--quiet"]);
-    let mut process = Process::start("mongod", &mut command, &run.log("mongod"))?;
-
-    let direct = format!("mongodb://127.0.0.1:{port}/?directConnection=true");
-    let client = Client::with_uri_str(&direct).await.context("parse our own address")?;
-    let member = doc! {"_id": 0, "host": format!("127.0.0.1:{port}")};
-    let initiate = doc! {"replSetInitiate": {"_id": "rs0", "members": [member]}};
-    let ready = within(READY, || {
-        let ended = process.still_runs();
-        let (client, initiate) = (client.clone(), initiate.clone());
-        async move {
-            if let Err(error) = ended {
-                return Some(Err(error));
-            }
-            let admin = client.database("admin");
-            let hello = admin.run_command(doc! {"hello": 1}).await.ok()?;
-            if hello.get_bool("isWritablePrimary").unwrap_or(false) {
-                return Some(Ok(()));
-            }
-            // Refused once it has been done.
-            let _ = admin.run_command(initiate).await;
-            None
-        }
-    });
-    ready.await.with_context(|| format!("mongod has no primary after {READY:?}"))??;
+    let launch = Launch { program: program.clone(), port, data, log: run.log("mongod") };
+    let process = launch.start().await?;
     let uri = format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0");
-    Ok(Mongod { uri, process: Some(process) })
+    Ok(Mongod { uri, process: Some(process), launch: Some(launch) })
+}
+
+impl Mongod {
+    /// Ends it at once, as a power failure would.
+    ///
+    /// # Errors
+    /// When this run has not started it, or it does not run.
+    pub fn kill_9(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("a mongod that this run started")?;
+        process.kill_9()
+    }
+
+    /// Starts it again on the same port and data, and waits for its primary.
+    ///
+    /// # Errors
+    /// When this run has not started it, or it does not come up.
+    pub async fn restart(&mut self) -> Result<()> {
+        let launch = self.launch.as_ref().context("a mongod that this run started")?;
+        self.process = Some(launch.start().await?);
+        Ok(())
+    }
+}
+
+impl Launch {
+    fn command(&self) -> Result<Command> {
+        let Self { data, port, .. } = self;
+        let mut command = match &self.program {
+            Program::Binary(path) => Command::new(path),
+            Program::Docker => {
+                let mut docker = Command::new("docker");
+                docker.args(["run", "--rm", "--network", "host", "--user", "mongodb", "--volume"]);
+                let volume = format!("{}:{}", data.display(), data.display());
+                docker.arg(volume).args([IMAGE, "mongod"]);
+                fs::set_permissions(data, fs::Permissions::from_mode(0o777))?;
+                docker
+            }
+        };
+        command.arg("--dbpath").arg(data);
+        command.args(["--port", &port.to_string(), "--bind_ip", "127.0.0.1", "--nounixsocket"]);
+        command.args(["--replSet", "rs0", "--oplogSize", "128"]);
+        command.args(["--wiredTigerCacheSizeGB", "0.25"]);
+        command.args(["--setParameter", "diagnosticDataCollectionEnabled=false", "--quiet"]);
+        Ok(command)
+    }
+
+    async fn start(&self) -> Result<Process> {
+        let mut process = Process::start("mongod", &mut self.command()?, &self.log)?;
+        let port = self.port;
+        let direct = format!("mongodb://127.0.0.1:{port}/?directConnection=true");
+        let client = Client::with_uri_str(&direct).await.context("parse our own address")?;
+        let member = doc! {"_id": 0, "host": format!("127.0.0.1:{port}")};
+        let initiate = doc! {"replSetInitiate": {"_id": "rs0", "members": [member]}};
+        let ready = within(READY, || {
+            let ended = process.still_runs();
+            let (client, initiate) = (client.clone(), initiate.clone());
+            async move {
+                if let Err(error) = ended {
+                    return Some(Err(error));
+                }
+                let admin = client.database("admin");
+                let hello = admin.run_command(doc! {"hello": 1}).await.ok()?;
+                if hello.get_bool("isWritablePrimary").unwrap_or(false) {
+                    return Some(Ok(()));
+                }
+                // Refused once it has been done.
+                let _ = admin.run_command(initiate).await;
+                None
+            }
+        });
+        ready.await.with_context(|| format!("mongod has no primary after {READY:?}"))??;
+        Ok(process)
+    }
 }

@@ -28,15 +28,22 @@ const NAMES: &[&str] = &["Mia", "Leo", "Ana", "Hugo", "Eva", "Noah", "Sara", "Iv
 /// Homes with `devices` devices in all, routers included: a ProvisionCreated payload each.
 #[must_use]
 pub fn homes(devices: usize) -> Vec<Value> {
+    each_home(devices).collect()
+}
+
+/// The same homes one after the other, for numbers that are not to be held.
+pub fn each_home(devices: usize) -> impl Iterator<Item = Value> + Send {
     let mut rng = Rng::with_seed(SEED);
-    let mut homes = Vec::new();
-    let mut left = devices;
-    while left > 0 {
+    let (mut left, mut number) = (devices, 0);
+    std::iter::from_fn(move || {
+        if left == 0 {
+            return None;
+        }
         let size = rng.usize(1..=DEVICES_PER_HOME_MAX).min(left);
-        homes.push(home(homes.len() + 1, size, &mut rng));
         left -= size;
-    }
-    homes
+        number += 1;
+        Some(home(number, size, &mut rng))
+    })
 }
 
 fn home(number: usize, size: usize, rng: &mut Rng) -> Value {

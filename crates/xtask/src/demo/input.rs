@@ -61,6 +61,17 @@ impl Input {
         self.provisions_only.then(|| expected(self.events.iter().map(|it| &it.data)))
     }
 
+    /// The same after a full sync: what it sends carries no commands.
+    #[must_use]
+    pub fn expected_of_sync(&self) -> Option<Value> {
+        let mut expected = self.expected()?;
+        for kind in ["devices", "routers"] {
+            let all = expected[kind].as_object_mut()?;
+            all.values_mut().for_each(|it| it["action"] = Value::Null);
+        }
+        Some(expected)
+    }
+
     /// How many devices, routers included, the source names, where that is known.
     #[must_use]
     pub fn devices(&self) -> Option<usize> {

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::Value;
 use testkit::simulator::Simulator;
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
@@ -12,13 +13,14 @@ pub(super) struct Progress {
     bars: MultiProgress,
     fed: ProgressBar,
     held: ProgressBar,
+    synced: ProgressBar,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
         let bars = MultiProgress::new();
-        let (fed, held) = (bar("fed"), bar("in the backend"));
-        Self { bars, fed, held }
+        let (fed, held, synced) = (bar("fed"), bar("in the backend"), bar("full sync"));
+        Self { bars, fed, held, synced }
     }
 
     pub(super) fn say(&self, line: &str) {
@@ -55,14 +57,34 @@ impl Progress {
         }
     }
 
+    /// Shows the bar of a full sync.
+    pub(super) fn begin_sync(&self) {
+        self.bars.add(self.synced.clone());
+    }
+
+    /// Shows how far a job is.
+    pub(super) fn synced(&self, job: &Value) {
+        let counts = &job["counts"];
+        let of = |name: &str| counts[name].as_u64().unwrap_or_default();
+        let ended =
+            ["applied", "unchanged", "superseded", "gone", "rejected", "not_sent", "unknown"];
+        self.synced.set_length(of("total"));
+        self.synced.set_position(ended.iter().map(|it| of(it)).sum());
+        let step = job["step"].as_str().unwrap_or_default().replace('_', " ");
+        let failed = of("rejected");
+        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        self.synced.set_message(format!("sync: {step}{failed}"));
+    }
+
     pub(super) fn done(&self) {
+        self.synced.finish_and_clear();
         self.fed.finish_and_clear();
         self.held.finish_and_clear();
     }
 }
 
 fn bar(message: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:16} {wide_bar} {pos}/{len} {elapsed}");
+    let style = ProgressStyle::with_template("{msg:16} {wide_bar} {pos}/{len} {per_sec} {elapsed}");
     let style = style.expect("the template is well-formed");
     ProgressBar::hidden().with_style(style).with_message(message)
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod bad_input;
+mod full_sync;
 mod golden;
 mod histories;
 mod kills;

@@ -18,6 +18,16 @@ const DEAD_LETTERS: &[&str] = &[
     "as-provision-topic.rsclient.dlq",
     "as-configuration-topic.rsclient.dlq",
     "as-rs-provision-topic.rsadaptor.dlq",
+    "as-rs-system-configuration-topic.rsadaptor.dlq",
+    "as-rs-agent-topic.rsadaptor.dlq",
+    "as-rs-adaptor-reply-topic.rsclient.dlq",
+    "as-rs-adaptor-reply-topic.rsagents.dlq",
+    "as-rs-client-request-topic.rsclient.dlq",
+    "as-rs-client-reply-topic.rsclient.dlq",
+    "as-rs-client-reply-topic.rssync.dlq",
+    "as-rs-agents-request-topic.rsagents.dlq",
+    "as-rs-agents-reply-topic.rsagents.dlq",
+    "as-rs-agents-reply-topic.rssync.dlq",
 ];
 
 /// The groups are the services' own, so fleets on one broker take turns.

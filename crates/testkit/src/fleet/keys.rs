@@ -1,0 +1,52 @@
+//! Who signs tokens in a fleet, and whom its services trust.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::Service;
+use crate::tokens::Issuer;
+
+/// The keys of one fleet.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Whoever runs the fleet.
+    pub(super) operators: Arc<Issuer>,
+    /// rssync, for its calls of others.
+    rssync: Issuer,
+}
+
+impl Keys {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self { operators: Arc::new(Issuer::new("operators")?), rssync: Issuer::new("rssync")? })
+    }
+
+    /// What a service must be told of them, named without its prefix.
+    pub(super) fn settings_of(&self, service: Service) -> Vec<(String, String)> {
+        match service {
+            Service::Simulator | Service::RsAdaptor => Vec::new(),
+            Service::RsClient | Service::RsAgents => trusted(&self.rssync, "internal"),
+            Service::RsSync => {
+                let mut settings = trusted(&self.operators, "sync:read sync:write");
+                let own = [
+                    ("ISSUER", self.rssync.name().to_owned()),
+                    ("PRIVATE_KEY", self.rssync.private_key_pem()),
+                ];
+                settings.extend(own.map(|(name, value)| (format!("SIGNING__{name}"), value)));
+                settings
+            }
+        }
+    }
+}
+
+/// One key whose tokens are taken.
+fn trusted(issuer: &Issuer, scopes: &str) -> Vec<(String, String)> {
+    let members = [
+        ("ISSUER", issuer.name().to_owned()),
+        ("PUBLIC_KEY", issuer.public_key_pem()),
+        ("SCOPES", scopes.to_owned()),
+        ("ISP_OPTIONAL", "true".to_owned()),
+    ];
+    let table = format!("AUTH__KEYS__{}", issuer.name().to_uppercase());
+    members.into_iter().map(|(name, value)| (format!("{table}__{name}"), value)).collect()
+}

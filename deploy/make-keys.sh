@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes an Ed25519 key pair for each issuer of tokens that has none yet: make-keys.sh FOLDER
+set -eu
+folder=$1
+# The user that the services run as.
+user=65532
+
+for issuer in operators rssync; do
+  key=$folder/$issuer.key
+  if [ -s "$key" ]; then
+    continue
+  fi
+  umask 077
+  openssl genpkey -algorithm ed25519 -out "$key.new"
+  openssl pkey -in "$key.new" -pubout -out "$folder/$issuer.pub"
+  chmod 0444 "$folder/$issuer.pub"
+  mv "$key.new" "$key"
+done
+# The operators' key is for people alone.
+chown "$user" "$folder/rssync.key"
