@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{At, Budget, End, Limits, Payload, Requests, State, Task};
 
+/// How often a task with open requests says that it still has its part of the shared window.
+const HOLD_AGAIN: Duration = Duration::from_secs(15);
+
 /// The open children of a task, and where the next one begins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Children {
@@ -24,12 +27,21 @@ pub struct Children {
     pub expected: Option<u64>,
     /// Nothing is opened before this.
     pub next_open_at: At,
+    /// When its part of the shared window was asked for last.
+    #[serde(default)]
+    pub held_at: At,
+    /// How much it got then.
+    #[serde(default)]
+    pub held: u64,
     /// Failures since the last success.
     pub run: u64,
     /// Failures before the last resumption: they do not count for the budget any more.
     pub forgiven: u64,
     /// Why the task must fail: a child did.
     pub failed: Option<String>,
+    /// Whether a child ended without having done everything.
+    #[serde(default)]
+    pub flawed: bool,
 }
 
 /// A child that has not ended.
@@ -65,7 +77,10 @@ pub struct NewChild {
 impl Child {
     /// How many of its entities have not ended.
     pub fn open(&self) -> u64 {
-        self.size.saturating_sub(self.counts.settled())
+        match self.size {
+            0 => 0,
+            size => size.max(self.counts.total).saturating_sub(self.counts.settled()),
+        }
     }
 }
 
@@ -84,7 +99,7 @@ impl Children {
 
     /// How many entities may be opened beside those that are open, of a window of so many.
     pub(crate) fn room(&self, window: u64, limits: &Limits, now: At) -> u64 {
-        let idle = self.exhausted || now < self.next_open_at;
+        let idle = self.exhausted || self.failed.is_some() || now < self.next_open_at;
         if idle || self.open.len() >= limits.children_max {
             return 0;
         }
@@ -92,6 +107,16 @@ impl Children {
         // Small bulks cost more than they bring, but one slow record does not hold back a whole one.
         let worth = window.min(limits.bulk_requests).div_ceil(2).max(1);
         if room >= worth { room.min(limits.bulk_requests) } else { 0 }
+    }
+
+    /// When its part of the shared window must be asked for again: who is silent for long loses it, and what it does not
+    /// need any more is for others.
+    pub(crate) fn hold_again_at(&self) -> Option<At> {
+        (self.held > 0 || self.open_items() > 0).then(|| self.held_at.plus(HOLD_AGAIN))
+    }
+
+    pub(crate) fn must_hold(&self, now: At) -> bool {
+        self.hold_again_at().is_some_and(|it| it <= now)
     }
 
     /// Opens a child; answers its key.
@@ -132,6 +157,12 @@ impl Children {
 
     /// Counts what children tell; answers the ended ones' counts and whether anything is new.
     fn fold(&mut self, reply: &SyncReply, heard_until: At) -> Option<SyncCounts> {
+        #[cfg(feature = "planted")]
+        if crate::planted::is(crate::planted::Bug::ReplyFoldedTwice)
+            && !self.open.contains_key(reply.request_id.key())
+        {
+            return Some(reply.counts);
+        }
         let child = self.open.get_mut(reply.request_id.key())?;
         let (done, failed) = (child.counts.settled(), child.counts.failed());
         child.counts = child.counts.at_least(reply.counts);
@@ -148,7 +179,8 @@ impl Children {
                 let why = reply.reason.as_deref().unwrap_or("for no reason that it told");
                 self.failed = Some(format!("{} failed: {why}", reply.request_id.key()));
             }
-            SyncStatus::Completed | SyncStatus::CompletedWithFailures | SyncStatus::Cancelled => (),
+            SyncStatus::CompletedWithFailures | SyncStatus::Cancelled => self.flawed = true,
+            SyncStatus::Completed => (),
         }
         self.open.remove(reply.request_id.key());
         Some(reply.counts)
@@ -156,7 +188,7 @@ impl Children {
 
     /// Why the job must not go on like this.
     fn over_budget(&self, counts: SyncCounts, budget: &Budget) -> Option<String> {
-        let (failed, ended) = (counts.failed() - self.forgiven, counts.settled());
+        let (failed, ended) = (counts.failed().saturating_sub(self.forgiven), counts.settled());
         #[allow(clippy::cast_precision_loss, reason = "a share need not be exact")]
         let share = failed as f64 / ended.max(1) as f64;
         if failed > budget.count {
@@ -233,11 +265,13 @@ impl<P: Payload> Task<P> {
                 let reason = "some of it did not answer any more".to_owned();
                 (End::Cancelled, Some(reason), given_up)
             }
-            State::Running if failed.is_some() && nothing_open => (End::Failed, failed, counted),
+            State::Running | State::Paused { .. } if failed.is_some() && nothing_open => {
+                (End::Failed, failed, counted)
+            }
             State::Running | State::Paused { .. } if nothing_open && children.exhausted => {
-                match counted.failed() {
-                    0 => (End::Completed, None, counted),
-                    _ => (End::CompletedWithFailures, None, counted),
+                match children.flawed || counted.failed() > 0 {
+                    false => (End::Completed, None, counted),
+                    true => (End::CompletedWithFailures, None, counted),
                 }
             }
             State::Running | State::Paused { .. } | State::Cancelling { .. } => return,
@@ -245,6 +279,15 @@ impl<P: Payload> Task<P> {
         self.counts = counts;
         self.requests = Requests::Children(self.buried());
         self.state = State::Ended { end, reason, heard: false };
+    }
+
+    /// Whether it ended though children may go on, or may yet begin: they are not wanted any more.
+    pub(crate) fn has_left_children(&self) -> bool {
+        let State::Ended { end, .. } = &self.state else { return false };
+        match end {
+            End::Completed | End::CompletedWithFailures => false,
+            End::Cancelled | End::Failed => self.children().is_some(),
+        }
     }
 
     /// What of the children a tombstone keeps: how many there were, so that no key is used twice.

@@ -113,8 +113,13 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
         task_id: &RequestId,
         results: &[AppliedReply],
     ) -> Result<TaskResult> {
-        let Some(bulk) = self.store.find_by_request(task_id).await? else { return Ok(UNCHANGED) };
         let held: Vec<(String, Revision)> = results.iter().filter_map(overtaken).collect();
+        let found = match held.is_empty() {
+            true => self.store.find_by_request(task_id).await?,
+            // What is remembered may have been cancelled since.
+            false => self.store.find(task_id).await?,
+        };
+        let Some(bulk) = found else { return Ok(UNCHANGED) };
         let expires_at = self.service.now().plus(self.limits.record());
         let sent_again = match held.is_empty() || bulk.has_ended() || bulk.is_cancelling() {
             true => Vec::new(),
@@ -262,6 +267,10 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
             }
             let now = self.service.now();
             let (changed, failures) = transition(&mut task, now);
+            if !changed && round == 0 {
+                // What is remembered may be older than what it was told.
+                continue;
+            }
             if !changed {
                 return Ok(TaskResult { completed: task.has_ended(), changed: false });
             }
@@ -282,10 +291,18 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
         let (window, rate) = (task.payload.window(), task.payload.rate_per_s());
         let Requests::Children(children) = &mut task.requests else { return Ok(opened) };
         children.begin_again();
-        if task.state != State::Running || children.room(window, &self.limits, now) == 0 {
+        let opens = task.state == State::Running && !children.exhausted;
+        let has_room = opens && children.room(window, &self.limits, now) > 0;
+        if !has_room && !children.must_hold(now) {
             return Ok(opened);
         }
-        let granted = self.store.hold(&task.id, children.open_items(), window, now).await?;
+        let granted = self.store.hold(task, if opens { window } else { 0 }, now).await?;
+        if let Requests::Children(children) = &mut task.requests {
+            (children.held_at, children.held) = (now, granted);
+        }
+        if !has_room {
+            return Ok(opened);
+        }
         loop {
             let Requests::Children(children) = &task.requests else { return Ok(opened) };
             let room = children.room(granted.min(window), &self.limits, now);
@@ -323,7 +340,15 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
     /// asked later whether it still waits.
     pub(crate) async fn finish(&self, mut task: Task<V::Payload>) -> Result<()> {
         if task.children().is_some() {
-            self.store.hold(&task.id, 0, 0, self.service.now()).await?;
+            self.store.hold(&task, 0, self.service.now()).await?;
+        }
+        if task.has_left_children() {
+            self.service.pass_on(&task, &Order::Cancel).await?;
+        }
+        #[cfg(feature = "planted")]
+        if crate::planted::is(crate::planted::Bug::HeardBeforeTold) {
+            task.heard(self.service.now());
+            self.store.update(&mut task).await?;
         }
         self.service.reply(&task, task.report()).await?;
         if !task.payload.parent_is_here() {
@@ -344,6 +369,10 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
         let sent = self.service.send(bulk, keys, expires_at).await?;
         if sent.gone.is_empty() && sent.failures.is_empty() {
             return Ok(());
+        }
+        if bulk.payload.is_redrive() {
+            let gone: Vec<&str> = sent.gone.iter().map(String::as_str).collect();
+            self.store.forget_failures(&bulk.job_id, &gone).await?;
         }
         self.move_bulk(&bulk.id, |bulk, now| {
             (bulk.fold_unsent(&sent.gone, &sent.failures, now), sent.failures.clone())

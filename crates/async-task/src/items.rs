@@ -29,6 +29,9 @@ pub struct Items {
     pub progressed: bool,
     /// How often no copy was sent on in time; 0 while the task is not stalled.
     pub stalls: u32,
+    /// The record whose copy is on its way alone, to find out whether others may follow.
+    #[serde(default)]
+    pub probe: Option<String>,
 }
 
 /// What a bulk must know of its parent before it sends anything again.
@@ -64,6 +67,7 @@ impl Items {
         let quiet_at = expires_at.plus(ANSWER_LIMIT);
         (self.sent, self.progressed, self.quiet_at, self.look_at) =
             (true, false, quiet_at, quiet_at);
+        self.probe = None;
     }
 
     /// Until when the copies are sent on that were sent last.
@@ -118,11 +122,28 @@ impl Items {
         self.open.clone()
     }
 
-    /// One has ended. Where that was a probe, all others follow at once: their copies expired before.
-    fn progress(&mut self, now: At) {
+    /// Only one of those that have not ended is to be sent again, another one each time.
+    fn reopen_one(&mut self) -> Vec<String> {
+        let key = match self.stalls as usize % self.len() {
+            place if place < self.open.len() => self.open[place].clone(),
+            place => self.expired.remove(place - self.open.len()),
+        };
+        if let Err(place) = self.place(&key) {
+            self.open.insert(place, key.clone());
+        }
+        vec![key]
+    }
+
+    /// One has ended. All others follow at once where their copies expired before: where that was a probe, or none is
+    /// on its way.
+    fn progress(&mut self, key: &str, now: At) {
         self.progressed = true;
-        if self.stalls > 0 {
-            (self.stalls, self.look_at, self.quiet_at) = (0, now, now);
+        if self.stalls == 0 {
+            return;
+        }
+        self.stalls = 0;
+        if self.probe.as_deref().is_none_or(|it| it == key) {
+            (self.look_at, self.quiet_at) = (now, now.min(self.quiet_at));
         }
     }
 }
@@ -158,12 +179,15 @@ impl<P: Payload> Task<P> {
                 ReplyStatus::NotSent => &mut self.counts.not_sent,
                 ReplyStatus::Rejected => &mut self.counts.rejected,
             };
-            if !items.take(key) {
+            let is_open = items.take(key);
+            #[cfg(feature = "planted")]
+            let is_open = is_open || crate::planted::is(crate::planted::Bug::ResultFoldedTwice);
+            if !is_open {
                 continue;
             }
             *count += 1;
             changed = true;
-            items.progress(now);
+            items.progress(key, now);
             if result.status == ReplyStatus::Rejected {
                 failures.push(Failure::rejected(&job_id, &task_id, result, now));
             }
@@ -175,12 +199,18 @@ impl<P: Payload> Task<P> {
     /// Counts records that turned out to have nothing to send, and those that cannot be sent.
     pub fn fold_unsent(&mut self, gone: &[String], failures: &[Failure], now: At) -> bool {
         let Requests::Items(items) = &mut self.requests else { return false };
-        let gone = gone.iter().filter(|it| items.take(it)).count() as u64;
-        let rejected = failures.iter().filter(|it| items.take(&it.key)).count() as u64;
+        let mut taken = |key: &str| {
+            let taken = items.take(key);
+            if taken {
+                items.progress(key, now);
+            }
+            taken
+        };
+        let gone = gone.iter().filter(|it| taken(it)).count() as u64;
+        let rejected = failures.iter().filter(|it| taken(&it.key)).count() as u64;
         if gone + rejected == 0 {
             return false;
         }
-        items.progress(now);
         self.counts.gone += gone;
         self.counts.rejected += rejected;
         self.untold = true;
@@ -206,7 +236,7 @@ impl<P: Payload> Task<P> {
         if !keys.is_empty() {
             items.quiet_at = items.quiet_at.max(expires_at.plus(ANSWER_LIMIT));
             items.look_at = items.look_at.max(items.quiet_at);
-            items.progressed = true;
+            (items.progressed, items.stalls) = (true, 0);
         }
     }
 
@@ -214,7 +244,8 @@ impl<P: Payload> Task<P> {
     /// on in time, one record of the first bulk probes for all.
     pub(crate) fn send_again(&mut self, parent: Parent, now: At, limits: &Limits) -> Again {
         let Requests::Items(items) = &mut self.requests else { return Again::Nothing };
-        if self.state != State::Running || items.is_empty() || now < items.look_at {
+        let over = self.state != State::Running || now >= self.deadline_at;
+        if over || items.is_empty() || now < items.look_at {
             return Again::Nothing;
         }
         if parent.paused {
@@ -232,11 +263,11 @@ impl<P: Payload> Task<P> {
                 items.look_at = now.plus(LOOK_AGAIN);
                 return Again::Nothing;
             }
-            let all = items.reopen();
-            vec![all[items.stalls as usize % all.len()].clone()]
+            items.reopen_one()
         };
         let expires_at = now.plus(limits.record());
         items.sending(expires_at);
+        items.probe = (items.stalls > 0).then(|| keys[0].clone());
         Again::Keys(keys, expires_at)
     }
 

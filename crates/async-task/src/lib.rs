@@ -39,6 +39,8 @@ mod failures;
 mod items;
 mod limits;
 mod orders;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod recovery;
 mod rest;
 mod store;

@@ -122,6 +122,7 @@ impl<P: Payload> Task<P> {
             Requests::Children(children) => {
                 let silent = children.open.values().map(|it| it.expires_at).min();
                 wake = silent.map_or(wake, |it| wake.min(it));
+                wake = children.hold_again_at().map_or(wake, |it| wake.min(it));
                 if self.state == State::Running && !children.exhausted {
                     let open_at = children.next_open_at.max(now.plus(limits.tell_every()));
                     wake = wake.min(open_at);

@@ -4,6 +4,8 @@ use auth::{Caller, INTERNAL, Verifier};
 use axum::{
     Router,
     extract::{FromRef, Path, Query, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
     routing::get,
 };
 use events::JobId;
@@ -34,6 +36,8 @@ impl FromRef<Asked> for Verifier {
 pub fn failures_router(failures: Failures, verifier: Verifier) -> Router {
     Router::new()
         .route("/tasks/{job_id}/failures", get(list))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(Asked { failures, verifier })
 }
 
@@ -98,6 +102,17 @@ async fn list(
     let next = page.items.last().filter(|_| page.more).map(|it| it.key.clone());
     let items = page.items.into_iter().map(Item::from).collect();
     Ok(Json(Listed { classes, items, next }))
+}
+
+async fn not_found() -> Problem {
+    Problem::new(Kind::NotFound, "there is no such path")
+}
+
+async fn method_not_allowed() -> Response {
+    // The path is there, so the status says more than that it is not.
+    let mut response = Problem::new(Kind::NotFound, "the path has no such method").into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
 }
 
 fn unavailable(error: TaskError) -> Problem {

@@ -24,7 +24,7 @@ const WINDOW: &str = "~window";
 /// How many tasks are remembered as they were written last.
 const REMEMBERED_MAX: usize = 256;
 /// How often a write of the window is tried that others overtake.
-const ROUNDS_MAX: usize = 50;
+const ROUNDS_MAX: u64 = 50;
 
 /// A cheap handle to the tasks of a service.
 #[derive(Debug)]
@@ -167,7 +167,10 @@ impl<P: Payload> TaskStore<P> for AsyncTasks<P> {
         let replaced = self.documents.replace_one(read, self.document(task)?).await;
         match &replaced {
             Ok(it) if it.matched_count == 1 => self.remember(task),
-            Ok(_) | Err(_) => self.forget(&task.id),
+            Ok(_) | Err(_) => {
+                task.fence -= 1;
+                self.forget(&task.id);
+            }
         }
         Ok(replaced?.matched_count == 1)
     }
@@ -195,8 +198,13 @@ impl<P: Payload> TaskStore<P> for AsyncTasks<P> {
         Ok(())
     }
 
-    async fn hold(&self, holder: &RequestId, open: u64, wanted: u64, now: At) -> Result<u64> {
-        for _ in 0..ROUNDS_MAX {
+    async fn hold(&self, holder: &Task<P>, wanted: u64, now: At) -> Result<u64> {
+        let (reading, open) = ((holder.id.as_str(), holder.fence), holder.open_items());
+        for round in 0..ROUNDS_MAX {
+            // Who was overtaken often waits longer, so that all get their turn.
+            if round > 0 {
+                tokio::time::sleep(Duration::from_millis(round.min(20))).await;
+            }
             let held = self.documents.find_one(doc! { "_id": WINDOW }).await?;
             let fence = held.as_ref().and_then(|it| it.get_i64("fence").ok()).unwrap_or_default();
             let mut window: Window = match held {
@@ -204,7 +212,7 @@ impl<P: Payload> TaskStore<P> for AsyncTasks<P> {
                 None => Window::default(),
             };
             let before = window.clone();
-            let granted = window.grant(holder.as_str(), open, wanted, self.window_total, now);
+            let granted = window.grant(reading, open, wanted, self.window_total, now);
             if window == before {
                 return Ok(granted);
             }

@@ -246,6 +246,11 @@ impl<P: Payload> Task<P> {
         }
     }
 
+    /// How many records of its children have not ended.
+    pub fn open_items(&self) -> u64 {
+        self.children().map_or(0, Children::open_items)
+    }
+
     /// Whether it waits for the answer to this request.
     pub fn holds_open(&self, request_id: &RequestId) -> bool {
         let ours = request_id.task_id() == self.id.as_str() && !self.has_ended();

@@ -131,12 +131,11 @@ pub trait TaskStore<P: Payload>: Send + Sync {
     /// Leaves a task alone until then, whatever is wrong with it.
     fn postpone(&self, id: &RequestId, until: At) -> impl Future<Output = Result<()>> + Send;
 
-    /// Lets `holder`, which has `open` requests open, have up to `wanted` of the window that all tasks of the service
-    /// share; answers how many it may have. Nothing open and nothing wanted gives back what it had.
+    /// Lets `holder` as it was read have up to `wanted` of the window that all tasks of the service share, what it has
+    /// open included; answers how many it may have. Nothing open and nothing wanted gives back what it had.
     fn hold(
         &self,
-        holder: &RequestId,
-        open: u64,
+        holder: &Task<P>,
         wanted: u64,
         now: At,
     ) -> impl Future<Output = Result<u64>> + Send;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use metrics::{Counter, Gauge};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use tokio::time::Instant;
 
@@ -44,8 +45,16 @@ pub struct Destination(Arc<Inner>);
 
 struct Inner {
     name: String,
+    meters: Meters,
     state: Mutex<State>,
     watchers: Mutex<Vec<Watcher>>,
+}
+
+/// What is counted, looked up once.
+struct Meters {
+    heard: [Counter; 4],
+    is_open: Gauge,
+    concurrency: Gauge,
 }
 
 type Watcher = Box<dyn Fn() + Send + Sync>;
@@ -94,17 +103,16 @@ pub(crate) struct Pass {
 impl Destination {
     /// A destination that is taken to work. Its metrics are told apart by `name`.
     pub fn new(name: impl Into<String>, settings: DestinationSettings) -> Self {
-        let state = Mutex::new(State::new(settings, Instant::now()));
-        let it = Self(Arc::new(Inner { name: name.into(), state, watchers: Mutex::default() }));
+        let (name, state) = (name.into(), Mutex::new(State::new(settings, Instant::now())));
+        let (meters, watchers) = (Meters::of(&name), Mutex::default());
+        let it = Self(Arc::new(Inner { name, meters, state, watchers }));
         it.show(&it.state());
         it
     }
 
     /// Takes in what was heard of a call that began at `began`, and says what that has changed.
     pub fn heard(&self, began: Instant, heard: Heard) -> Option<Change> {
-        metrics::counter!("eventbus_destination_heard_total",
-            "destination" => self.0.name.clone(), "heard" => heard.name())
-        .increment(1);
+        self.0.meters.heard[heard.place()].increment(1);
         let mut state = self.state();
         let change = state.heard(began, heard, Instant::now());
         self.show(&state);
@@ -166,10 +174,8 @@ impl Destination {
 
     fn show(&self, state: &State) {
         let is_open = matches!(state.circuit, Circuit::Open(_));
-        metrics::gauge!("eventbus_destination_open", "destination" => self.0.name.clone())
-            .set(if is_open { 1.0 } else { 0.0 });
-        metrics::gauge!("eventbus_destination_concurrency", "destination" => self.0.name.clone())
-            .set(state.concurrency() as f64);
+        self.0.meters.is_open.set(if is_open { 1.0 } else { 0.0 });
+        self.0.meters.concurrency.set(state.concurrency() as f64);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -193,12 +199,30 @@ impl Drop for Pass {
 }
 
 impl Heard {
-    fn name(&self) -> &'static str {
+    const NAMES: [&'static str; 4] = ["well", "pressed", "trouble", "refused"];
+
+    /// Its place among the names.
+    fn place(&self) -> usize {
         match self {
-            Self::Well => "well",
-            Self::Pressed(_) => "pressed",
-            Self::Trouble(_) => "trouble",
-            Self::Refused(_) => "refused",
+            Self::Well => 0,
+            Self::Pressed(_) => 1,
+            Self::Trouble(_) => 2,
+            Self::Refused(_) => 3,
+        }
+    }
+}
+
+impl Meters {
+    fn of(name: &str) -> Self {
+        let name = name.to_owned();
+        Self {
+            heard: Heard::NAMES.map(|heard| {
+                metrics::counter!("eventbus_destination_heard_total",
+                    "destination" => name.clone(), "heard" => heard)
+            }),
+            is_open: metrics::gauge!("eventbus_destination_open", "destination" => name.clone()),
+            concurrency: metrics::gauge!("eventbus_destination_concurrency",
+                "destination" => name),
         }
     }
 }

@@ -54,7 +54,7 @@ pub enum Answer {
 }
 
 /// What is asked of the backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// Read.
     Get,

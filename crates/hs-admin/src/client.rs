@@ -1,6 +1,7 @@
 //! The handle that services hold.
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use events::Revision;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,11 @@ impl HsAdmin {
         revision: Revision,
     ) -> Answer {
         let body = serde_json::to_vec(body).expect("models have string keys only");
+        self.put_json(resource, body.into(), revision).await
+    }
+
+    /// The same with the model written already.
+    pub async fn put_json(&self, resource: &Resource, body: Bytes, revision: Revision) -> Answer {
         self.write(Call::Put, resource, Some(body), revision).await
     }
 
@@ -71,7 +77,7 @@ impl HsAdmin {
         &self,
         call: Call,
         resource: &Resource,
-        body: Option<Vec<u8>>,
+        body: Option<Bytes>,
         revision: Revision,
     ) -> Answer {
         match &self.0 {
@@ -100,11 +106,19 @@ impl LoggerRequester {
 
 /// Counts a call by how it ended: an HTTP status, or a word where none came.
 pub(crate) fn count(call: Call, resource: ResourceKind, status: impl Into<metrics::SharedString>) {
+    counter(call, resource, status).increment(1);
+}
+
+/// Where calls that ended in one way are counted.
+pub(crate) fn counter(
+    call: Call,
+    resource: ResourceKind,
+    status: impl Into<metrics::SharedString>,
+) -> metrics::Counter {
     metrics::counter!(
         "http_client_requests_total",
         "method" => call.as_str(),
         "resource" => resource.as_str(),
         "status" => status.into()
     )
-    .increment(1);
 }

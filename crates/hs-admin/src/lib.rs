@@ -2,11 +2,14 @@
 //!
 //! - [`models`](DeviceConfiguration): what the backend holds, refused unless complete and known to the last member
 //! - [`Resource`]: where it holds it
+//! - [`Json`]: a model as it is sent, and its [`Hash`]
 //! - [`HsAdmin`]: the client
 //! - [`Answer`]: the one table from HTTP answers to what happens with a record
 
 mod answer;
 mod client;
+mod json;
+mod meters;
 mod models;
 mod resource;
 mod rest;
@@ -16,6 +19,7 @@ mod tls;
 
 pub use answer::{Answer, Call, ErrorReply, meaning, retry_after};
 pub use client::{HsAdmin, Status};
+pub use json::{Hash, Json};
 pub use models::{
     AgentPackage, AgentVersion, BatchItem, DeviceConfiguration, DeviceIdentity, FeatureFlags,
     Identifiers, RouterConfiguration, SystemAdvanced, SystemAgentDefault, SystemAgentVersions,

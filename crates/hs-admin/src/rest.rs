@@ -7,20 +7,30 @@ use std::{
 };
 
 use anyhow::bail;
+use bytes::Bytes;
 use events::Revision;
-use opentelemetry::propagation::Injector;
-use reqwest::{
-    Client, Method, RequestBuilder, Response,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
-    redirect::Policy,
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response,
+    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+    request::Builder,
 };
-use tokio::sync::Semaphore;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use opentelemetry::propagation::Injector;
+use tokio::{sync::Semaphore, time::timeout_at};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
     Answer, Call, ErrorReply, REVISION_HEADER, Resource, ResourceKind, Settings, Status, TlsFiles,
     client::count,
-    meaning, retry_after,
+    meaning,
+    meters::Meters,
+    retry_after,
     tls::{self, Stamps},
 };
 
@@ -35,11 +45,15 @@ const CERTIFICATES_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Rest(Arc<Inner>);
 
+/// Keeps connections; each carries one call at a time.
+type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
     base_url: String,
     slots: Semaphore,
+    meters: Meters,
     connected: Mutex<Connected>,
 }
 
@@ -68,6 +82,7 @@ impl Rest {
             settings: settings.clone(),
             base_url,
             slots: Semaphore::new(settings.connections),
+            meters: Meters::default(),
             connected: Mutex::new(connected),
         })))
     }
@@ -76,20 +91,21 @@ impl Rest {
         &self,
         call: Call,
         resource: &Resource,
-        body: Option<Vec<u8>>,
+        body: Option<Bytes>,
         revision: Revision,
     ) -> Answer {
         let mut request = self
             .request(call, &resource.path())
             .header(REVISION_HEADER, HeaderValue::from(revision.get()));
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
+        let request = request.body(Full::new(body.unwrap_or_default()));
         self.send(call, resource.kind(), request).await.0
     }
 
     pub(crate) async fn status(&self) -> Result<Status, Answer> {
-        let request = self.request(Call::Get, "/status");
+        let request = self.request(Call::Get, "/status").body(Full::default());
         let (answer, body) = self.send(Call::Get, ResourceKind::Status, request).await;
         let Answer::Done { http_status } = answer else { return Err(answer) };
         match serde_json::from_slice::<Status>(&body) {
@@ -106,28 +122,35 @@ impl Rest {
         }
     }
 
-    fn request(&self, call: Call, path: &str) -> RequestBuilder {
+    fn request(&self, call: Call, path: &str) -> Builder {
         let method = match call {
             Call::Get => Method::GET,
             Call::Put => Method::PUT,
             Call::Post => Method::POST,
             Call::Delete => Method::DELETE,
         };
-        let url = format!("{}{path}", self.0.base_url);
-        self.client().request(method, url).headers(trace_headers())
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.0.base_url))
+            .header(ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(headers) = request.headers_mut() {
+            headers.extend(trace_headers());
+        }
+        request
     }
 
     async fn send(
         &self,
         call: Call,
         resource: ResourceKind,
-        request: RequestBuilder,
+        request: http::Result<Request<Full<Bytes>>>,
     ) -> (Answer, Vec<u8>) {
         let _slot = self.0.slots.acquire().await.expect("the semaphore is never closed");
         let began = Instant::now();
-        let (answer, body) = match read(request).await {
+        let limit = Duration::from_secs(self.0.settings.timeout_seconds);
+        let (answer, body) = match read(&self.client(), request, began + limit).await {
             Ok(heard) => {
-                count(call, resource, heard.status.to_string());
+                self.0.meters.answered(call, resource, heard.status);
                 (heard.meaning(call, resource), heard.body)
             }
             Err(error) => {
@@ -136,12 +159,7 @@ impl Rest {
                 (answer, Vec::new())
             }
         };
-        metrics::histogram!(
-            "http_client_seconds",
-            "method" => call.as_str(),
-            "resource" => resource.as_str()
-        )
-        .record(began.elapsed().as_secs_f64());
+        self.0.meters.took(call, resource, began.elapsed());
         (answer, body)
     }
 
@@ -175,18 +193,21 @@ fn refresh(connected: &mut Connected, files: &TlsFiles, settings: &Settings) {
 }
 
 fn client(settings: &Settings) -> anyhow::Result<Client> {
-    let client = Client::builder()
-        .timeout(Duration::from_secs(settings.timeout_seconds))
-        .connect_timeout(Duration::from_secs(settings.connect_timeout_seconds))
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(Duration::from_secs(settings.connect_timeout_seconds)));
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls::client_config(settings.tls.as_ref())?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http);
+    let client = legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(settings.connections)
         // Shorter than what servers allow, so that few requests meet a connection that is just closing.
         .pool_idle_timeout(Duration::from_secs(15))
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .http1_only()
-        .tls_backend_preconfigured(tls::client_config(settings.tls.as_ref())?)
-        .build()?;
+        .build(https);
     Ok(client)
 }
 
@@ -206,8 +227,25 @@ impl Heard {
     }
 }
 
-async fn read(request: RequestBuilder) -> reqwest::Result<Heard> {
-    let mut response: Response = request.send().await?;
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("no answer in time")]
+    Late,
+    #[error("no request can be made")]
+    Request(#[from] http::Error),
+    #[error("no answer")]
+    Client(#[from] legacy::Error),
+}
+
+async fn read(
+    client: &Client,
+    request: http::Result<Request<Full<Bytes>>>,
+    deadline: Instant,
+) -> Result<Heard, Failure> {
+    let deadline = deadline.into();
+    let answered = timeout_at(deadline, client.request(request?)).await;
+    let mut response: Response<Incoming> = answered.map_err(|_| Failure::Late)??;
     let retry_after = response
         .headers()
         .get(RETRY_AFTER)
@@ -217,28 +255,36 @@ async fn read(request: RequestBuilder) -> reqwest::Result<Heard> {
     let mut body = Vec::new();
     // What is longer is cut off: only errors and the status have bodies, and both are short.
     while body.len() < ANSWER_BYTES_MAX {
-        match response.chunk().await {
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+        match timeout_at(deadline, response.frame()).await {
+            Ok(Some(Ok(frame))) => body.extend(frame.data_ref().into_iter().flatten()),
             Ok(None) => break,
             // The status has been said; a body that breaks off takes nothing back.
-            Err(_) => break,
+            Ok(Some(Err(_))) | Err(_) => break,
         }
     }
     Ok(Heard { status, retry_after, body })
 }
 
 /// What a call without an answer means, with a word for the metric.
-fn failure(error: &reqwest::Error) -> (&'static str, Answer) {
+fn failure(error: &Failure) -> (&'static str, Answer) {
     let detail = root_cause(error);
     if is_tls(error) {
         return ("tls", Answer::Misconfigured { http_status: None, detail });
     }
-    let word = match (error.is_timeout(), error.is_connect()) {
-        (true, _) => "timeout",
-        (false, true) => "connect",
-        (false, false) => "broken",
+    let word = match error {
+        Failure::Late => "timeout",
+        Failure::Client(error) if is_late(error) => "timeout",
+        Failure::Client(error) if error.is_connect() => "connect",
+        Failure::Client(_) | Failure::Request(_) => "broken",
     };
     (word, Answer::Trouble { http_status: None, retry_after: None, detail })
+}
+
+fn is_late(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |it| inner(*it));
+    causes
+        .filter_map(|it| it.downcast_ref::<std::io::Error>())
+        .any(|it| it.kind() == std::io::ErrorKind::TimedOut)
 }
 
 fn is_tls(error: &(dyn Error + 'static)) -> bool {

@@ -15,6 +15,12 @@ use rdkafka::{
 use crate::servers;
 
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Tasks are told by their own rules; whoever waits for them asks for their jobs.
+const TASKS: &str = "async_tasks";
+
+/// Topics that the registry gives to a group whose service does not read them: nothing that rsclient works out
+/// depends on agent packages so far.
+const NOT_READ: &[(&str, &str)] = &[("rsclient", "as-rs-agent-topic")];
 
 /// How far one group is behind on one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +102,8 @@ pub async fn open_work(
         .collect();
     for name in databases {
         let database = client.database(name);
-        for collection in database.list_collection_names().await? {
+        let collections = database.list_collection_names().await?;
+        for collection in collections.into_iter().filter(|it| it != TASKS) {
             let documents = database.collection::<Document>(&collection);
             let untold = documents.count_documents(doc! {"untold": true}).await?;
             if untold > 0 {
@@ -114,7 +121,8 @@ fn onlooker(bootstrap: &str, group: &str) -> Result<BaseConsumer> {
 }
 
 fn topics_of(group: &str) -> impl Iterator<Item = &'static events::topics::Topic> {
-    events::topics::ALL.iter().filter(move |it| it.groups().contains(&group))
+    let reads = move |topic: &str| !NOT_READ.contains(&(group, topic));
+    events::topics::ALL.iter().filter(move |it| it.groups().contains(&group) && reads(it.name))
 }
 
 fn lag(consumer: &BaseConsumer, topic: &events::topics::Topic) -> Result<i64> {

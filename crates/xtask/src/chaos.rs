@@ -36,6 +36,8 @@ const PACKAGES: usize = 100;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// After its end, a job is watched a little longer: it must stay ended.
 const AFTERWARDS: Duration = Duration::from_secs(3);
+/// After the end of the job, nothing much is left to be done.
+const REST: Duration = Duration::from_secs(120);
 const SERVICES: &[&str] = &["hsbe-sim", "rsclient", "rsadaptor", "rsagents", "rssync"];
 
 /// Run a full sync while every part of the fleet is killed.
@@ -170,7 +172,7 @@ impl Chaos {
         };
         let seconds = began.elapsed().as_secs_f64();
         tokio::time::sleep(AFTERWARDS).await;
-        self.fleet.settled_without_jobs(limit).await?;
+        self.fleet.settled_without_jobs(REST).await?;
         self.found(&jobs, &job_id, &job, seconds).await
     }
 

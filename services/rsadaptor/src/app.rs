@@ -1,12 +1,12 @@
 //! Everything a use case may reach for.
 
-use crate::infrastructure::{hs::Backend, store::AppliedDevices};
+use crate::infrastructure::{hs::Backend, store::AppliedResources};
 
 /// The handles of the service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
     /// What is applied.
-    pub applied: AppliedDevices,
+    pub applied: AppliedResources,
     /// The HomeSecure backend.
     pub backend: Backend,
 }

@@ -18,12 +18,12 @@ use std::future::ready;
 
 use anyhow::Context as _;
 use chassis::Chassis;
-use eventbus::{ClientType, Destination, EventBusFactory};
+use eventbus::{ClientType, Destination, EventBusFactory, Resumer};
 use hs_admin::HsAdmin;
 
 use crate::{
     app::App,
-    infrastructure::{hs::Backend, kafka, store::AppliedDevices},
+    infrastructure::{hs::Backend, kafka, store::AppliedResources},
 };
 
 pub use settings::{DEFAULTS, Settings};
@@ -37,13 +37,14 @@ pub const SERVICE: &str = "rsadaptor";
 /// Settings that cannot be used, or no store at the start.
 pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let admin = HsAdmin::connect(&settings.hs_admin)?;
-    let (mode, probe) = (settings.hs_admin.mode, chassis.health.detail("hs-be"));
+    let probe = chassis.health.detail("hs-be");
     let destination = Destination::new("hs-be", settings.destination);
-    let backend = Backend::new(admin, mode, settings.gate.limits(), destination, probe);
+    let backend =
+        Backend::new(admin, &settings.hs_admin, settings.gate.limits(), destination, probe);
     let (kafka_probe, mongo_probe) =
         (chassis.health.readiness("kafka"), chassis.health.readiness("mongo"));
     let database = chassis::mongo::connect(&settings.mongo).await?;
-    let applied = AppliedDevices::open(&database, settings.applied.tombstone_life())
+    let applied = AppliedResources::open(&database, settings.applied.limits())
         .await
         .context("collection applied")?;
     let app = App { applied, backend };
@@ -53,11 +54,7 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app, &replies))?;
     let resumer = consumer.resumer();
-    let what = "Goes on after too many dead letters.";
-    chassis.actions.register("resume", what, move || match resumer.resume() {
-        true => Ok("goes on".to_owned()),
-        false => Err("nothing had stopped".to_owned()),
-    });
+    chassis.actions.register("resume", Resumer::WHAT, move || resumer.act());
 
     let stop = chassis.stop.clone();
     let every = settings.gate.status_interval_seconds.duration();

@@ -6,7 +6,7 @@ use chassis::mongo::MongoSettings;
 use eventbus::DestinationSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::GateLimits;
+use crate::{domain::GateLimits, infrastructure::store::StoreLimits};
 
 /// The defaults, with what each key means.
 pub const DEFAULTS: &str = include_str!("../rsadaptor.toml");
@@ -38,6 +38,10 @@ pub struct Settings {
 pub struct AppliedSettings {
     /// How long a deletion is remembered.
     pub tombstone_days: u32,
+    /// How long a record of a sync waits for others to read or write together with.
+    pub gather_ms: u64,
+    /// Most rows that are read, and most that are written, together.
+    pub gather_max: usize,
 }
 
 /// What answers of the backend mean.
@@ -82,9 +86,13 @@ impl From<Seconds> for f64 {
 }
 
 impl AppliedSettings {
-    /// How long a deletion is remembered.
-    pub fn tombstone_life(&self) -> Duration {
-        Duration::from_secs(u64::from(self.tombstone_days) * 86_400)
+    /// What the store goes by.
+    pub fn limits(&self) -> StoreLimits {
+        StoreLimits {
+            tombstone_life: Duration::from_secs(u64::from(self.tombstone_days) * 86_400),
+            gather: Duration::from_millis(self.gather_ms),
+            gather_max: self.gather_max.max(1),
+        }
     }
 }
 
@@ -114,7 +122,7 @@ mod tests {
         let settings: Settings =
             chassis::settings::load("rsadaptor", DEFAULTS, None, none).unwrap();
         assert_eq!(settings.gate.limits().early, Duration::from_secs(30));
-        assert_eq!(settings.destination.concurrency_max, 64);
+        assert_eq!(settings.destination.concurrency_max, 256);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use async_task::{AsyncTasks, Tasks, failures_router, recover_until};
 use auth::Verifier;
 use chassis::Chassis;
-use eventbus::{ClientType, DualEventBusConsumer, EventBusFactory, EventBusProducer};
+use eventbus::{ClientType, EventBusFactory, EventBusProducer, Resumer};
 use mongodb::Database;
 
 use crate::{
@@ -48,7 +48,8 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let app = app_of(&settings, &database, bus.clone()).await?;
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app))?;
-    offer_resume(&chassis, &consumer);
+    let resumer = consumer.resumer();
+    chassis.actions.register("resume", Resumer::WHAT, move || resumer.act());
     let failures = failures_router(app.tasks.store().failures().clone(), verifier);
     let (served, (), (), ()) = tokio::join!(
         rest.serve(failures, &chassis, chassis.stop.clone()),
@@ -76,15 +77,6 @@ pub async fn app_of(
     let tasks =
         AsyncTasks::open(database, &settings.sync).await.context("the tasks cannot be opened")?;
     let failures = tasks.failures().clone();
-    let sync = PackageSync::new(packages.clone(), failures.clone(), bus);
+    let sync = PackageSync::new(packages.clone(), failures, bus);
     Ok(App { packages, tasks: Tasks::new(tasks, sync, settings.sync) })
-}
-
-fn offer_resume(chassis: &Chassis, consumer: &DualEventBusConsumer) {
-    let resumer = consumer.resumer();
-    let what = "Goes on after too many dead letters.";
-    chassis.actions.register("resume", what, move || match resumer.resume() {
-        true => Ok("goes on".to_owned()),
-        false => Err("nothing had stopped".to_owned()),
-    });
 }

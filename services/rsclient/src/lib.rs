@@ -21,7 +21,7 @@ use anyhow::Context;
 use async_task::{AsyncTasks, failures_router, recover_until};
 use auth::Verifier;
 use chassis::Chassis;
-use eventbus::{ClientType, EventBusFactory};
+use eventbus::{ClientType, EventBusFactory, Resumer};
 
 use crate::{
     app::App,
@@ -60,11 +60,7 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app))?;
     let resumer = consumer.resumer();
-    let what = "Goes on after too many dead letters.";
-    chassis.actions.register("resume", what, move || match resumer.resume() {
-        true => Ok("goes on".to_owned()),
-        false => Err("nothing had stopped".to_owned()),
-    });
+    chassis.actions.register("resume", Resumer::WHAT, move || resumer.act());
 
     let recovery = tokio::spawn(recover_until(app.tasks(), chassis.stop.clone()));
     let failures = failures_router(app.async_tasks.failures().clone(), verifier);

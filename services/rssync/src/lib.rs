@@ -20,7 +20,7 @@ use anyhow::{Context as _, ensure};
 use async_task::{AsyncTasks, Budget, Limits, Tasks, recover_until};
 use auth::{Signer, Verifier};
 use chassis::{CancellationToken, Chassis};
-use eventbus::{ClientType, DualEventBusConsumer, EventBusFactory, EventBusProducer};
+use eventbus::{ClientType, EventBusFactory, EventBusProducer, Resumer};
 use mongodb::Database;
 use tokio::sync::{Notify, Semaphore};
 
@@ -50,7 +50,8 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let app = app_of(&settings, &database, bus.clone(), chassis.stop.clone()).await?;
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app))?;
-    offer_resume(&chassis, &consumer);
+    let resumer = consumer.resumer();
+    chassis.actions.register("resume", Resumer::WHAT, move || resumer.act());
     let (served, (), (), (), ()) = tokio::join!(
         rest_api.serve(rest::router(app.clone()), &chassis, chassis.stop.clone()),
         recover_until(app.tasks.clone(), chassis.stop.clone()),
@@ -110,13 +111,4 @@ fn limits_of(jobs: &JobSettings) -> Limits {
         budget: Budget { count: u64::MAX, share: 1.0, share_after: u64::MAX, run: u64::MAX },
         ..Limits::default()
     }
-}
-
-fn offer_resume(chassis: &Chassis, consumer: &DualEventBusConsumer) {
-    let resumer = consumer.resumer();
-    let what = "Goes on after too many dead letters.";
-    chassis.actions.register("resume", what, move || match resumer.resume() {
-        true => Ok("goes on".to_owned()),
-        false => Err("nothing had stopped".to_owned()),
-    });
 }

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 use super::partition::{KeyId, Keyed, Seq};
 use crate::{Lane, destination::Pass, registry::Registered};
 
+/// Nobody waits longer, whatever a callback asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What belongs to the records of one call: mostly one.
 pub(crate) type Few<T> = SmallVec<[T; 1]>;
 
@@ -45,6 +48,13 @@ pub(crate) struct Entry<R> {
 impl<R> Entry<R> {
     pub(crate) fn has_expired(&self, now: Instant) -> bool {
         self.expires_at.is_some_and(|it| it <= now)
+    }
+
+    /// When it is tried again after it has failed: when it has waited for so long, or when it expires, since then it
+    /// comes to its end.
+    pub(crate) fn due(&self, now: Instant, after: Duration) -> Instant {
+        let due = now + after.min(LONGEST_WAIT);
+        self.expires_at.filter(|it| *it > now).map_or(due, |it| it.min(due))
     }
 }
 

@@ -26,9 +26,6 @@ use crate::{
     registry::{Callback, Registered},
 };
 
-/// Nobody waits longer, whatever a callback asks for.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// See the module.
 pub(crate) struct Dispatcher<R> {
     limits: Limits,
@@ -193,7 +190,7 @@ impl<R: Keyed> Dispatcher<R> {
             self.expiring.pop();
             let assigned = self.partitions.get(&epoch);
             let next = assigned.and_then(|it| it.records.ready(key));
-            // It stands in its lane as well; whoever is taken out second is not ready any more.
+            // It stands in its lane too; whoever is taken out second is not ready any more.
             if next.is_some_and(|(it, _)| it == seq) {
                 self.line_up(epoch, key, now);
             }
@@ -230,8 +227,12 @@ impl<R: Keyed> Dispatcher<R> {
 
     fn next_of(&mut self, line: usize, lane: Lane, now: Instant) -> Option<Call<R>> {
         let expired = |it: &Entry<R>| it.has_expired(now);
-        if let Some(waiter) = self.first_of(line, |it| &mut it.expired, expired) {
+        // Nobody is in a hurry for them: live records go first.
+        if lane == Lane::Sync
+            && let Some(waiter) = self.first_of(line, |it| &mut it.expired, expired)
+        {
             self.lines.get(line).expired.pop_front();
+            self.lines.started(lane);
             return Some(self.begin(waiter, None, expired));
         }
         let waiter = self.first_of(line, |it| it.lane(lane), |_| true)?;
@@ -349,7 +350,7 @@ impl<R: Keyed> Dispatcher<R> {
         let mut aftermath = Aftermath::default();
         // From the last to the first, so that what is not done stands in its old order again.
         let mut all = places.into_iter().zip(entries).zip(ended.iter().copied()).rev().peekable();
-        let (mut state, mut wait) = (KeyState::Ready, Duration::ZERO);
+        let (mut state, mut due) = (KeyState::Ready, now);
         while let Some(((place, entry), ended)) = all.next() {
             let is_last_of_key = all
                 .peek()
@@ -365,14 +366,13 @@ impl<R: Keyed> Dispatcher<R> {
                 }
                 Ended::Untouched => assigned.records.give_back(place.key, place.seq, entry),
                 Ended::Retry { after } => {
+                    (state, due) = (KeyState::Waiting, entry.due(now, after));
                     assigned.records.give_back(place.key, place.seq, entry);
-                    (state, wait) = (KeyState::Waiting, after.min(LONGEST_WAIT));
                 }
             }
             if is_last_of_key {
                 let has_next = assigned.records.release(place.key, state);
                 if state == KeyState::Waiting {
-                    let due = now + wait;
                     self.waiting.push(Reverse((due, place.epoch, place.key)));
                     aftermath.due = Some(aftermath.due.map_or(due, |it| it.min(due)));
                 }
@@ -390,8 +390,7 @@ impl<R: Keyed> Dispatcher<R> {
         let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
         aftermath.drained |= assigned.draining && assigned.running == 0;
         let Some(position) = assigned.records.advance() else { return };
-        assigned.position = Some(position);
-        assigned.uncommitted = true;
+        (assigned.position, assigned.uncommitted) = (Some(position), true);
         assigned.front_moved(now);
         let share = self.limits.bytes_max / self.partitions.len().max(1);
         let Some(assigned) = self.partitions.get_mut(&epoch) else { return };
@@ -452,6 +451,7 @@ impl<R: Keyed> Dispatcher<R> {
     pub(crate) fn done_since_commit(&self) -> u64 {
         self.done_since_commit
     }
+
     /// The offsets that are not committed yet; `idle_only` leaves out partitions that have more to do.
     pub(crate) fn uncommitted(&self, idle_only: bool) -> TopicPartitionList {
         let wanted = |it: &&Assigned<R>| it.uncommitted && (!idle_only || it.records.len() == 0);

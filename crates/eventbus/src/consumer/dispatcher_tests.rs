@@ -453,3 +453,25 @@ fn what_has_expired_passes_an_open_circuit() {
     assert_eq!(call.entries[0].record.offset, 0);
     assert!(call.pass.is_none(), "it was admitted as a probe");
 }
+
+#[test]
+fn what_waits_after_a_failure_is_due_when_it_expires() {
+    let mut world = World::new(Kind::One);
+    world.assign(0);
+    world.run(Step::Produce { partition: 0, key: 1, is_sync: true, expires: true });
+    world.deliver(0, usize::MAX);
+    world.begin();
+    let call = world.calls.remove(0);
+    world.destination.heard(Instant::now(), Heard::Refused("who are you?".to_owned()));
+    let expires_at = call.entries[0].expires_at.unwrap();
+    let now = expires_at - Duration::from_millis(3);
+    let after = Duration::from_secs(3_600);
+    let aftermath = world.dispatcher.complete(call, &[Ended::Retry { after }], now);
+    assert!(aftermath.due.is_some_and(|it| it <= expires_at), "{:?}", aftermath.due);
+    world.dispatcher.wake_due(expires_at);
+    let call = world.dispatcher.next(expires_at).unwrap();
+    assert!(call.pass.is_none(), "it was admitted as a probe");
+    // One that has expired and fails nevertheless waits as it asks to.
+    let aftermath = world.dispatcher.complete(call, &[Ended::Retry { after }], expires_at);
+    assert_eq!(aftermath.due, Some(expires_at + after));
+}

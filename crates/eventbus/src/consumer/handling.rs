@@ -20,7 +20,7 @@ use super::{
     partition::Keyed,
 };
 use crate::{
-    Batch, Delivery, EventBusMessage, EventBusProducer, Outcome, Record, Serializer, backoff,
+    Batch, Delivery, EventBusProducer, Lane, Outcome, Record, Serializer, backoff,
     dead_letters::{Cause, History, set_aside},
     registry::{Callback, Called, Registered},
 };
@@ -218,8 +218,15 @@ impl Handling {
                 return Err(Over::Ended(Ended::Done));
             }
         }
-        let span = span(&tried.record, &message, tried.attempts);
-        message.trace_id.adopt(&span);
+        let span = match message.attributes.lane {
+            Lane::Live => {
+                let span = span(&tried.record, Some(&message.event_type), tried.attempts);
+                message.trace_id.adopt(&span);
+                span
+            }
+            // There are too many of them: they get one where there is something to say.
+            Lane::Sync => tracing::Span::none(),
+        };
         let wants_reply = message.attributes.request_id.is_some();
         let delivery = Delivery {
             attempt: tried.attempts,
@@ -263,7 +270,16 @@ impl Handling {
 
     /// What an outcome means for its record.
     fn close(&self, tried: &mut Tried, about: &About, outcome: Outcome) -> Over {
-        let _entered = about.span.enter();
+        let span = match outcome {
+            Outcome::Reject { .. } | Outcome::RetryAfter { .. } if about.span.is_none() => {
+                span(&tried.record, tried.record.header("ce_type"), tried.attempts)
+            }
+            Outcome::Done
+            | Outcome::Skipped(_)
+            | Outcome::Reject { .. }
+            | Outcome::RetryAfter { .. } => about.span.clone(),
+        };
+        let _entered = span.enter();
         match outcome {
             Outcome::Done => {
                 about.meter.done.increment(1);
@@ -357,15 +373,15 @@ fn failed(reason: String, counted: bool) -> Outcome {
     Outcome::RetryAfter { after: PAUSE, counted, reason }
 }
 
-fn span(record: &Record, message: &EventBusMessage, attempt: u32) -> tracing::Span {
+fn span(record: &Record, event_type: Option<&str>, attempt: u32) -> tracing::Span {
     tracing::info_span!(
         "record",
         topic = record.topic(),
         partition = record.partition(),
         offset = record.offset(),
-        key = message.key,
-        event_type = message.event_type,
-        trace_id = message.trace_id.id(),
+        key = record.key().and_then(|it| str::from_utf8(it).ok()),
+        event_type,
+        trace_id = record.header("traceparent").and_then(|it| it.split('-').nth(1)),
         attempt
     )
 }

@@ -258,6 +258,9 @@ impl EventBusConsumer {
 pub struct Resumer(Vec<(Weak<Runners>, Waker)>);
 
 impl Resumer {
+    /// What an operator is told that it does.
+    pub const WHAT: &str = "Goes on after too many dead letters.";
+
     /// Lets them go on. Answers whether any had stopped.
     pub fn resume(&self) -> bool {
         let mut had_stopped = false;
@@ -267,6 +270,17 @@ impl Resumer {
             waker.wake();
         }
         had_stopped
+    }
+
+    /// The same for an operator, in words.
+    ///
+    /// # Errors
+    /// None had stopped.
+    pub fn act(&self) -> Result<String, String> {
+        match self.resume() {
+            true => Ok("goes on".to_owned()),
+            false => Err("nothing had stopped".to_owned()),
+        }
     }
 
     pub(crate) fn and(self, other: Self) -> Self {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use eventbus::{
-    Batch, Destination, DestinationSettings, EventBusMessage, EventBusRegistry, Heard, Outcome,
-    Settings,
+    Batch, Destination, DestinationSettings, EventBusMessage, EventBusRegistry, Heard, Lane,
+    Outcome, Settings,
 };
 use jiff::{SignedDuration, Timestamp};
 use testkit::eventually;
@@ -35,10 +35,14 @@ fn destination() -> DestinationSettings {
 
 /// A destination that said that it will have nothing from us, and is not asked again for long.
 fn closed_for_long() -> Destination {
-    let settings = DestinationSettings { probe_interval_seconds: 3_600.0, ..destination() };
-    let destination = Destination::new("closed", settings);
+    let destination = Destination::new("closed", destination_that_closes());
     destination.heard(Instant::now(), Heard::Refused("go away".to_owned()));
     destination
+}
+
+/// One that is asked again only after long once it has closed.
+fn destination_that_closes() -> DestinationSettings {
+    DestinationSettings { probe_interval_seconds: 3_600.0, ..destination() }
 }
 
 /// No failure that counts is forgiven, nor is any time that passes with them.
@@ -179,6 +183,77 @@ async fn what_has_expired_passes_an_open_circuit() {
     bus.commits(4).await;
     consumer.close().await;
     assert_eq!(keys()[2..], ["waits", "lasts"]);
+}
+
+#[tokio::test]
+async fn a_record_that_waits_after_a_failure_comes_to_its_end_when_it_expires() {
+    let bus = Bus::with(1, strict()).await;
+    let soon = SignedDuration::from_secs(2);
+    let message = |key: &str, payload: &str| bus.message(Some(key), payload);
+    let mut of_sync = expires(message("sync", "1"), soon);
+    of_sync.attributes.lane = Lane::Sync;
+    let expires_at = of_sync.attributes.expires_at.unwrap();
+    let messages = [of_sync, expires(message("behind", "1"), SignedDuration::from_hours(1))];
+    bus.publish_all(messages.into_iter().chain([expires(message("behind", "2"), soon)])).await;
+    let seen = Seen::default();
+    let destination = Destination::new("closes", destination_that_closes());
+    let (noted, closing) = (Arc::clone(&seen), destination.clone());
+    let registry = EventBusRegistry::new(&bus.topic, move |delivery| {
+        let has_expired = delivery.message.attributes.expires_at.unwrap() < Timestamp::now();
+        if has_expired {
+            noted.lock().unwrap().push(shown(&delivery.message));
+        } else {
+            closing.heard(Instant::now(), Heard::Refused("go away".to_owned()));
+        }
+        let after = Duration::from_secs(3_600);
+        let waits = Outcome::RetryAfter { after, counted: false, reason: "down".to_owned() };
+        async move { if has_expired { Outcome::Done } else { waits } }
+    });
+    let consumer = bus.consumer();
+    consumer.register(vec![registry.towards(&destination)]).unwrap();
+    sees(&seen, 1).await;
+    let late = Timestamp::now().duration_since(expires_at);
+    assert!(late < SignedDuration::from_secs(10), "{late} late");
+    assert_eq!(seen.lock().unwrap()[0].0, "sync");
+    assert!(destination.open_for().is_some());
+    bus.commits(1).await;
+    consumer.close().await;
+    // What waits behind a record of its key that has not expired keeps waiting.
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_has_expired_passes_a_destination_that_has_no_place_or_no_rate_left() {
+    let one_place = DestinationSettings { concurrency_max: 1, ..destination() };
+    let no_rate = DestinationSettings { rate_per_second: 0.001, ..destination() };
+    for settings in [one_place, no_rate] {
+        let bus = Bus::with(1, strict()).await;
+        let (seen, gate) = (Seen::default(), Gate::new());
+        let destination = Destination::new("full", settings);
+        let (noted, closed) = (Arc::clone(&seen), Arc::clone(&gate));
+        let registry = EventBusRegistry::new(&bus.topic, move |delivery| {
+            let (noted, closed) = (Arc::clone(&noted), Arc::clone(&closed));
+            async move {
+                let message = shown(&delivery.message);
+                if delivery.message.attributes.expires_at.is_none() {
+                    closed.pass(&delivery).await;
+                }
+                noted.lock().unwrap().push(message);
+                Outcome::Done
+            }
+        });
+        let mut messages = vec![bus.message(Some("takes the place"), "1")];
+        messages.extend((0..5).map(|n| bus.message(Some(&format!("waits-{n}")), "1")));
+        let past = SignedDuration::from_secs(-1);
+        messages.extend((0..5).map(|n| expires(bus.message(Some(&format!("e-{n}")), "1"), past)));
+        bus.publish_all(messages).await;
+        let consumer = bus.consumer();
+        consumer.register(vec![registry.towards(&destination)]).unwrap();
+        sees(&seen, 5).await;
+        assert!(seen.lock().unwrap().iter().all(|it| it.0.starts_with("e-")));
+        gate.open();
+        consumer.close().await;
+    }
 }
 
 #[tokio::test]

@@ -244,7 +244,7 @@ impl Backend {
         }
     }
 
-    /// Every device and every router by id.
+    /// Everything but documents of ISPs, by id; flags by that of their router.
     pub fn dump(&self) -> BTreeMap<&'static str, BTreeMap<String, Document>> {
         let all = |collection| {
             let held = self.held.iter().filter(|(key, _)| key.0 == collection);
@@ -253,6 +253,8 @@ impl Backend {
         BTreeMap::from([
             ("devices", all(Collection::Devices)),
             ("routers", all(Collection::Routers)),
+            ("feature_flags", all(Collection::FeatureFlags)),
+            ("agent_packages", all(Collection::AgentPackages)),
         ])
     }
 

@@ -69,6 +69,7 @@ async fn bodies_come_back_as_they_were_received_and_the_last_writes_with_them() 
     let dump = service.get("/sim/dump").await;
     let expected = json!({
         "devices": {"d-1": bodies::device("d-1")}, "routers": {"r-1": bodies::router("r-1")},
+        "feature_flags": {}, "agent_packages": {},
     });
     assert_eq!(dump, expected);
     service.stop().await;
@@ -81,7 +82,8 @@ async fn what_is_forgotten_leaves_no_revision_behind() {
     service.faults(json!([{"path": "/routers", "action": {"status": 500}}])).await;
     let reply = service.send(service.request("DELETE", "/sim")).await;
     assert_eq!(reply.status, 204);
-    assert_eq!(service.get("/sim/dump").await, json!({"devices": {}, "routers": {}}));
+    let nothing = json!({"devices": {}, "routers": {}, "feature_flags": {}, "agent_packages": {}});
+    assert_eq!(service.get("/sim/dump").await, nothing);
     assert_eq!(service.history("/devices/d-1").await, "");
     assert_eq!(service.summary(&["writes", "answers"]).await, "writes {}, answers {}");
     assert_eq!(service.put("/devices/d-1", 1, &bodies::device("d-1")).await.status, 204);

@@ -5,8 +5,7 @@ use events::DeviceAction;
 use super::{Request, Result, fulfil::fulfil};
 use crate::{
     app::App,
-    domain::{Spared, Wish, configuration_of, live_action},
-    infrastructure::canonical::{hash_of, want},
+    domain::{Json, Spared, Subject, Want, Wish, configuration_of, live_action},
 };
 
 /// Makes the backend hold the configuration of a device together with a command. A command whose time is over is
@@ -22,15 +21,17 @@ pub async fn act_on_device(
     let live = live_action(action, jiff::Timestamp::now());
     let spared = match live {
         None if !request.force => {
-            Spared::IfAppliedBefore(hash_of(&configuration_of(device, Some(action.clone()))))
+            let then = configuration_of(device, Some(action.clone()));
+            Spared::IfAppliedBefore(Json::of(&then).hash())
         }
         Some(_) | None => request.spared(),
     };
     let wish = Wish {
-        isp_id: device.isp_id.clone(),
+        isp_id: Some(device.isp_id.clone()),
         revision: device.revision,
-        want: want(configuration_of(device, live)),
+        want: Want::body(&configuration_of(device, live)),
         spared,
+        varies: true,
     };
-    fulfil(app, request, &device.device_id, &wish).await
+    fulfil(app, request, Subject::Device(&device.device_id), &wish).await
 }

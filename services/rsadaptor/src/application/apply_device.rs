@@ -5,8 +5,7 @@ use events::EffectiveDevice;
 use super::{Request, Result, fulfil::fulfil};
 use crate::{
     app::App,
-    domain::{Wish, configuration_of},
-    infrastructure::canonical::want,
+    domain::{Subject, Want, Wish, configuration_of},
 };
 
 /// Makes the backend hold the configuration of `device`, whether or not it holds one already.
@@ -15,10 +14,11 @@ use crate::{
 /// The record waits.
 pub async fn apply_device(app: &App, request: &Request, device: &EffectiveDevice) -> Result {
     let wish = Wish {
-        isp_id: device.isp_id.clone(),
+        isp_id: Some(device.isp_id.clone()),
         revision: device.revision,
-        want: want(configuration_of(device, None)),
+        want: Want::body(&configuration_of(device, None)),
         spared: request.spared(),
+        varies: false,
     };
-    fulfil(app, request, &device.device_id, &wish).await
+    fulfil(app, request, Subject::Device(&device.device_id), &wish).await
 }

@@ -4,36 +4,38 @@
 //! write to `applied`, so a crash in between repeats the call, which is idempotent. Whatever may have reached the
 //! backend without ending in `applied` leaves the hash unknown, so that nothing equal is skipped afterwards.
 
-use events::{DeviceId, DeviceKind, ReplyStatus, Revision};
+use std::borrow::Cow;
 
-use super::{Request, Result};
+use events::{ReplyStatus, Revision};
+
+use super::{ROUNDS_MAX, Request, Result, Round, foreign_tenant, stored};
 use crate::{
     app::App,
-    domain::{Applied, Called, Ending, Hash, Later, Plan, Want, Wish, plan},
+    domain::{Applied, Called, Ending, Hash, Kind, Later, Plan, Subject, Want, Wish, holds, plan},
     infrastructure::{
-        problems::{later, store_later},
-        store::{Recorded, StoreError},
+        hs,
+        problems::later,
+        store::{At, Recorded},
     },
 };
 
-/// How often one attempt may find that somebody else was faster.
-const ROUNDS_MAX: usize = 4;
-
 /// A wish on its way.
-#[derive(Clone, Copy)]
 struct Errand<'a> {
     app: &'a App,
     request: &'a Request,
-    id: &'a DeviceId,
+    subject: Subject<'a>,
+    key: Cow<'a, str>,
     wish: &'a Wish,
 }
 
-/// The record is over, or, without an ending, another look at what is applied is due; or it waits.
-type Round = std::result::Result<Option<Ending>, Later>;
-
-/// Makes `wish` come true for the device `id`, unless something newer has.
-pub(super) async fn fulfil(app: &App, request: &Request, id: &DeviceId, wish: &Wish) -> Result {
-    let errand = Errand { app, request, id, wish };
+/// Makes `wish` come true for `subject`, unless something newer has.
+pub(super) async fn fulfil(
+    app: &App,
+    request: &Request,
+    subject: Subject<'_>,
+    wish: &Wish,
+) -> Result {
+    let errand = Errand { app, request, subject, key: subject.key(), wish };
     for _ in 0..ROUNDS_MAX {
         if let Some(ending) = errand.round().await? {
             return Ok(ending);
@@ -44,15 +46,15 @@ pub(super) async fn fulfil(app: &App, request: &Request, id: &DeviceId, wish: &W
 
 impl Errand<'_> {
     async fn round(&self) -> Round {
-        let Self { app, request, id, wish } = *self;
-        let applied = self.stored(app.applied.find(id).await)?;
+        let Self { request, wish, .. } = *self;
+        let applied = self.find().await?;
         let held = applied.as_ref().and_then(Applied::held);
         let decided = plan(applied.as_ref(), wish);
         if request.has_expired() {
-            return self.expired(&decided, held).await;
+            return self.expired(&decided, applied.as_ref()).await;
         }
         match decided {
-            Plan::ForeignTenant => Ok(Some(foreign_tenant(id))),
+            Plan::ForeignTenant => Ok(Some(foreign_tenant(&self.key))),
             Plan::Superseded => Ok(Some(Ending::new(ReplyStatus::Superseded, held))),
             Plan::Unchanged => {
                 let applied = applied.expect("there is something that holds");
@@ -62,22 +64,24 @@ impl Errand<'_> {
                 let tombstone = applied.expect("there is a tombstone to bury under");
                 self.bury_again(tombstone).await
             }
-            Plan::Act { remove } => self.act(&remove, held).await,
+            Plan::Act { remove } => self.act(&remove, applied).await,
         }
     }
 
-    async fn expired(&self, decided: &Plan, held: Option<Revision>) -> Round {
-        // An attempt that was cut off may have sent it.
-        if matches!(decided, Plan::Act { .. }) && !self.app.backend.is_dry_run() {
+    async fn expired(&self, decided: &Plan, applied: Option<&Applied>) -> Round {
+        // An attempt that was cut off may have sent it, which is told apart only from what was there already.
+        let may_differ = self.wish.varies || applied.is_none_or(|it| !holds(it, self.wish));
+        if matches!(decided, Plan::Act { .. }) && may_differ && !self.app.backend.is_dry_run() {
             self.forget_hash().await?;
         }
-        Ok(Some(Ending::new(ReplyStatus::Expired, held)))
+        Ok(Some(Ending::new(ReplyStatus::Expired, applied.and_then(Applied::held))))
     }
 
     /// What is held stays as it was recorded, a command whose time is over included, under the new revision.
     async fn record_unchanged(&self, applied: Applied) -> Round {
         let unchanged = |held| Ok(Some(Ending::new(ReplyStatus::Unchanged, held)));
-        if self.app.backend.is_dry_run() {
+        let is_recorded = applied.revision == self.wish.revision;
+        if is_recorded || self.app.backend.is_dry_run() {
             return unchanged(applied.held());
         }
         let still = Applied { revision: self.wish.revision, ..applied };
@@ -87,7 +91,8 @@ impl Errand<'_> {
         }
     }
 
-    async fn act(&self, remove: &[DeviceKind], held: Option<Revision>) -> Round {
+    async fn act(&self, remove: &[Kind], applied: Option<Applied>) -> Round {
+        let held = applied.as_ref().and_then(Applied::held);
         let http_status = match self.call(remove).await? {
             Called::Done { http_status } => http_status,
             Called::NotSent => return Ok(Some(Ending::new(ReplyStatus::NotSent, held))),
@@ -102,7 +107,7 @@ impl Errand<'_> {
             }
         };
         fail::fail_point!("rsadaptor::after-2xx", |_| std::process::abort());
-        match self.record(&self.wish.fulfilled()).await? {
+        match self.record_applied(applied.as_ref()).await? {
             Recorded::Written => {
                 let ending = Ending::new(ReplyStatus::Applied, Some(self.wish.revision));
                 Ok(Some(Ending { http_status: Some(http_status), ..ending }))
@@ -116,31 +121,47 @@ impl Errand<'_> {
 
     /// Removes what must go and puts what is wanted. The answer is that of the last call, or of the first that is
     /// not done.
-    async fn call(&self, remove: &[DeviceKind]) -> std::result::Result<Called, Later> {
-        let (backend, attempt) = (&self.app.backend, &self.request.attempt);
-        let revision = self.wish.revision;
+    async fn call(&self, remove: &[Kind]) -> std::result::Result<Called, Later> {
         let mut called = Called::NotSent;
         for kind in remove {
-            called = backend.delete(self.id, *kind, revision, attempt).await?;
+            called = self.delete(*kind, self.wish.revision).await?;
             if let Called::Superseded | Called::Rejected { .. } = called {
                 return Ok(called);
             }
         }
         match &self.wish.want {
-            Want::Body { body, .. } => backend.put(self.id, body, revision, attempt).await,
+            Want::Body { kind, body, .. } => {
+                let resource = self.subject.resource(*kind);
+                let errand = hs::Errand {
+                    key: &self.key,
+                    resource: &resource,
+                    revision: self.wish.revision,
+                    lane: self.request.lane,
+                    expires_at: self.request.expires_at,
+                    attempt: &self.request.attempt,
+                };
+                self.app.backend.put(&errand, body).await
+            }
             Want::Nothing(_) => Ok(called),
         }
     }
 
-    /// A late call may have brought a deleted device back: it goes again, under the revision of its deletion.
+    async fn delete(&self, kind: Kind, revision: Revision) -> std::result::Result<Called, Later> {
+        let (resource, attempt) = (self.subject.resource(kind), &self.request.attempt);
+        let Request { lane, expires_at, .. } = *self.request;
+        let (key, resource) = (&*self.key, &resource);
+        let errand = hs::Errand { key, resource, revision, lane, expires_at, attempt };
+        self.app.backend.delete(&errand).await
+    }
+
+    /// A late call may have brought back what was deleted: it goes again, under the revision of its deletion.
     async fn bury_again(&self, tombstone: Applied) -> Round {
         let revision = tombstone.revision;
         let superseded = || Ok(Some(Ending::new(ReplyStatus::Superseded, Some(revision))));
-        let (backend, attempt) = (&self.app.backend, &self.request.attempt);
-        for kind in [DeviceKind::Router, DeviceKind::Device] {
-            match backend.delete(self.id, kind, revision, attempt).await? {
+        for kind in tombstone.kind.alternatives() {
+            match self.delete(*kind, revision).await? {
                 Called::Done { .. } => {}
-                // It stays unknown; what comes next for this device meets it.
+                // It stays unknown; what comes next for this resource meets it.
                 Called::NotSent | Called::Superseded | Called::Rejected { .. } => {
                     return superseded();
                 }
@@ -159,31 +180,40 @@ impl Errand<'_> {
     /// Something newer was recorded while the backend took what was older: nobody knows which of them it holds.
     async fn overtaken(&self) -> std::result::Result<(), Later> {
         metrics::counter!("rsadaptor_repairs_needed_total").increment(1);
-        let device_id = self.id.as_str();
-        tracing::error!(device_id, "overtaken after the call: a delta sync must repair");
+        tracing::error!(id = &*self.key, "overtaken after the call: a delta sync must repair");
         self.forget_hash().await
     }
 
+    /// Records that the wish has come true. Where that is what was recorded `before`, nothing is written; it is read
+    /// once more instead, since somebody else may have recorded something newer during the call.
+    async fn record_applied(
+        &self,
+        before: Option<&Applied>,
+    ) -> std::result::Result<Recorded, Later> {
+        let fulfilled = self.wish.fulfilled(before);
+        if before != Some(&fulfilled) || fulfilled.tombstone {
+            return self.record(&fulfilled).await;
+        }
+        match self.find().await?.as_ref() == before {
+            true => Ok(Recorded::Written),
+            false => self.record(&fulfilled).await,
+        }
+    }
+
+    async fn find(&self) -> std::result::Result<Option<Applied>, Later> {
+        stored(self.request, self.app.applied.find(self.at()).await)
+    }
+
     async fn record(&self, applied: &Applied) -> std::result::Result<Recorded, Later> {
-        self.stored(self.app.applied.record(self.id, applied).await)
+        stored(self.request, self.app.applied.record(self.at(), applied).await)
     }
 
     async fn forget_hash(&self) -> std::result::Result<(), Later> {
-        let (isp_id, kind) = (&self.wish.isp_id, self.wish.want.kind());
-        self.stored(self.app.applied.forget_hash(self.id, isp_id, kind).await)
+        let (isp_id, kind) = (self.wish.isp_id.as_ref(), self.wish.want.kind());
+        stored(self.request, self.app.applied.forget_hash(self.at(), isp_id, kind).await)
     }
 
-    fn stored<T>(
-        &self,
-        outcome: std::result::Result<T, StoreError>,
-    ) -> std::result::Result<T, Later> {
-        outcome.map_err(|error| store_later(&self.request.attempt, error))
+    fn at(&self) -> At<'_> {
+        At { key: &self.key, lane: self.request.lane }
     }
-}
-
-fn foreign_tenant(id: &DeviceId) -> Ending {
-    metrics::counter!("rsadaptor_tenant_mismatches_total").increment(1);
-    tracing::error!(device_id = id.as_str(), "tenant mismatch: a record of another tenant refused");
-    // What is held is the other tenant's.
-    Ending::rejected("tenant_mismatch", None)
 }

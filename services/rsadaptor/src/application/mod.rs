@@ -2,16 +2,30 @@
 
 mod act_on_device;
 mod apply_device;
+mod apply_flags;
+mod apply_package;
 mod count_user;
 mod fulfil;
 mod remove_device;
+mod remove_package;
 
-use crate::domain::{Attempt, Ending, Later, Spared};
+use eventbus::Lane;
+
+use crate::{
+    domain::{Attempt, Ending, Later, Spared},
+    infrastructure::{problems::store_later, store::StoreError},
+};
 
 pub use act_on_device::act_on_device;
 pub use apply_device::apply_device;
+pub use apply_flags::apply_flags;
+pub use apply_package::apply_package;
 pub use count_user::count_user;
 pub use remove_device::remove_device;
+pub use remove_package::remove_package;
+
+/// How often one attempt may find that somebody else was faster.
+const ROUNDS_MAX: usize = 4;
 
 /// What the envelope of a record says to a use case.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +34,8 @@ pub struct Request {
     pub expires_at: Option<jiff::Timestamp>,
     /// Whether it is sent even where nothing would change.
     pub force: bool,
+    /// How urgent it is.
+    pub lane: Lane,
     /// How often it was tried.
     pub attempt: Attempt,
 }
@@ -30,9 +46,26 @@ impl Request {
     }
 
     fn has_expired(&self) -> bool {
-        self.expires_at.is_some_and(|it| it < jiff::Timestamp::now())
+        self.expires_at.is_some_and(|it| it <= jiff::Timestamp::now())
     }
 }
 
 /// How an attempt ends: the record is over, or it waits.
 pub type Result = std::result::Result<Ending, Later>;
+
+/// The record is over, or, without an ending, another look at what is applied is due; or it waits.
+type Round = std::result::Result<Option<Ending>, Later>;
+
+fn stored<T>(
+    request: &Request,
+    outcome: std::result::Result<T, StoreError>,
+) -> std::result::Result<T, Later> {
+    outcome.map_err(|error| store_later(&request.attempt, error))
+}
+
+fn foreign_tenant(id: &str) -> Ending {
+    metrics::counter!("rsadaptor_tenant_mismatches_total").increment(1);
+    tracing::error!(id, "tenant mismatch: a record of another tenant refused");
+    // What is held is the other tenant's.
+    Ending::rejected("tenant_mismatch", None)
+}

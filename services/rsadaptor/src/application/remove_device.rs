@@ -5,7 +5,7 @@ use events::RemovedDevice;
 use super::{Request, Result, fulfil::fulfil};
 use crate::{
     app::App,
-    domain::{Want, Wish},
+    domain::{Subject, Want, Wish},
 };
 
 /// Makes the backend hold nothing of `device`.
@@ -14,10 +14,11 @@ use crate::{
 /// The record waits.
 pub async fn remove_device(app: &App, request: &Request, device: &RemovedDevice) -> Result {
     let wish = Wish {
-        isp_id: device.isp_id.clone(),
+        isp_id: Some(device.isp_id.clone()),
         revision: device.revision,
-        want: Want::Nothing(device.kind),
+        want: Want::Nothing(device.kind.into()),
         spared: request.spared(),
+        varies: false,
     };
-    fulfil(app, request, &device.device_id, &wish).await
+    fulfil(app, request, Subject::Device(&device.device_id), &wish).await
 }

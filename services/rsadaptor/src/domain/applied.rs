@@ -1,26 +1,33 @@
 //! The decision what to do about a record, given what is applied already.
 
-use std::fmt;
+use events::{IspId, Revision};
 
-use events::{DeviceKind, IspId, Revision};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use super::{Body, Hash, Json, Kind};
 
-use super::Body;
-
-/// What the backend holds of one device, as far as we know.
+/// What the backend holds of one resource, as far as we know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// The tenant.
-    pub isp_id: IspId,
+    /// The tenant, where it is known.
+    pub isp_id: Option<IspId>,
     /// Which resource it is; of a tombstone: was last.
-    pub kind: DeviceKind,
+    pub kind: Kind,
     /// The highest revision applied; 0 where none is, but an unfinished call may have left something.
     pub revision: Revision,
     /// What the backend holds; `None` when an unfinished call has left that open.
     pub hash: Option<Hash>,
     /// Whether it was deleted.
     pub tombstone: bool,
+    /// What the backend holds of a router's flags. Of all else: of the router that it was, nothing but the revision.
+    pub flags: Option<AppliedFlags>,
+}
+
+/// What the backend holds of a router's flags, as far as we know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedFlags {
+    /// The highest revision applied, or that of the deletion that took them along.
+    pub revision: Revision,
+    /// What the backend holds; `None` when that is open, or when it holds none.
+    pub hash: Option<Hash>,
 }
 
 impl Applied {
@@ -28,47 +35,26 @@ impl Applied {
     pub fn held(&self) -> Option<Revision> {
         (self.revision > Revision::default()).then_some(self.revision)
     }
-}
 
-/// SHA-256 of a body as canonical JSON, in lower-case hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Hash(String);
-
-impl Hash {
-    /// The hash of a body as canonical JSON.
-    pub fn of_bytes(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).iter().map(|it| format!("{it:02x}")).collect())
-    }
-
-    /// The hash of a resource that is not there.
-    pub fn of_nothing() -> Self {
-        Self::of_bytes(b"")
-    }
-
-    /// The hash as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    /// Whether the backend holds no flags with it: it is no router, or none any more.
+    pub fn has_no_flags(&self) -> bool {
+        self.tombstone || self.kind != Kind::Router
     }
 }
 
 /// What a record wants the backend to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
-    /// The tenant.
-    pub isp_id: IspId,
-    /// Order between two wishes for one device.
+    /// The tenant, where the record names it.
+    pub isp_id: Option<IspId>,
+    /// Order between two wishes for one resource.
     pub revision: Revision,
     /// What should be there.
     pub want: Want,
     /// When nothing needs to be sent.
     pub spared: Spared,
+    /// Whether an earlier attempt may have sent something else: a command whose time was not over then.
+    pub varies: bool,
 }
 
 /// When nothing needs to be sent.
@@ -85,25 +71,31 @@ pub enum Spared {
 
 /// What should be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "one at a time, and nearly always the large one")]
 pub enum Want {
     /// This.
     Body {
+        /// Which resource it is.
+        kind: Kind,
         /// What is put.
-        body: Body,
-        /// The hash of its JSON.
+        body: Json,
+        /// Its hash.
         hash: Hash,
     },
     /// Nothing; the kind says what it was.
-    Nothing(DeviceKind),
+    Nothing(Kind),
 }
 
 impl Want {
-    /// Router or not.
-    pub fn kind(&self) -> DeviceKind {
+    /// A device's body.
+    pub fn body(body: &Body) -> Self {
+        let json = Json::of(body);
+        Self::Body { kind: body.kind(), hash: json.hash(), body: json }
+    }
+
+    /// Which resource it is.
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Body { body, .. } => body.kind(),
-            Self::Nothing(kind) => *kind,
+            Self::Body { kind, .. } | Self::Nothing(kind) => *kind,
         }
     }
 
@@ -121,14 +113,26 @@ impl Want {
 }
 
 impl Wish {
-    /// What is applied once the wish has come true.
-    pub fn fulfilled(&self) -> Applied {
+    /// What is applied once the wish has come true where `before` was applied.
+    pub fn fulfilled(&self, before: Option<&Applied>) -> Applied {
+        let kind = self.want.kind();
+        let stays_router = kind == Kind::Router && !self.want.is_deletion();
+        let flags = before.and_then(|it| match it.flags.clone() {
+            flags if stays_router => flags,
+            // A router takes its flags along, and those of before do not come with the next one.
+            None if it.has_no_flags() => None,
+            flags => {
+                let known = flags.map(|it| it.revision).unwrap_or_default();
+                Some(AppliedFlags { revision: known.max(self.revision), hash: None })
+            }
+        });
         Applied {
-            isp_id: self.isp_id.clone(),
-            kind: self.want.kind(),
+            isp_id: self.isp_id.clone().or_else(|| before.and_then(|it| it.isp_id.clone())),
+            kind,
             revision: self.revision,
             hash: Some(self.want.hash()),
             tombstone: self.want.is_deletion(),
+            flags,
         }
     }
 }
@@ -148,18 +152,19 @@ pub enum Plan {
     /// Delete these resources, then put what is wanted, then record it.
     Act {
         /// What must go first.
-        remove: Vec<DeviceKind>,
+        remove: Vec<Kind>,
     },
 }
 
 /// Decides what to do about `wish` where `applied` is applied.
 pub fn plan(applied: Option<&Applied>, wish: &Wish) -> Plan {
-    let both = || vec![DeviceKind::Router, DeviceKind::Device];
+    let kind = wish.want.kind();
+    let all = || kind.alternatives().to_vec();
     let deletes = wish.want.is_deletion();
     let Some(applied) = applied else {
-        return Plan::Act { remove: if deletes { both() } else { Vec::new() } };
+        return Plan::Act { remove: if deletes { all() } else { Vec::new() } };
     };
-    if applied.isp_id != wish.isp_id && applied.held().is_some() {
+    if is_foreign(applied, wish.isp_id.as_ref()) {
         return Plan::ForeignTenant;
     }
     let deletion_wins = applied.tombstone && applied.revision == wish.revision && !deletes;
@@ -172,11 +177,10 @@ pub fn plan(applied: Option<&Applied>, wish: &Wish) -> Plan {
     if is_held(applied, wish) {
         return Plan::Unchanged;
     }
-    let kind = wish.want.kind();
     let remove = match (&applied.hash, applied.tombstone, deletes) {
-        // A call without a known end may have left either kind there.
-        (None, _, true) | (Some(_), true, true) => both(),
-        (None, _, false) => vec![other(kind)],
+        // A call without a known end may have left any kind there.
+        (None, _, true) | (Some(_), true, true) => all(),
+        (None, _, false) => all().into_iter().filter(|it| *it != kind).collect(),
         (Some(_), false, true) => vec![applied.kind],
         (Some(_), false, false) if applied.kind != kind => vec![applied.kind],
         (Some(_), _, false) => Vec::new(),
@@ -184,26 +188,32 @@ pub fn plan(applied: Option<&Applied>, wish: &Wish) -> Plan {
     Plan::Act { remove }
 }
 
+/// Whether what is applied is known to be another tenant's.
+pub(super) fn is_foreign(applied: &Applied, isp_id: Option<&IspId>) -> bool {
+    let other = applied.isp_id.as_ref().zip(isp_id).is_some_and(|(its, isp_id)| its != isp_id);
+    let is_held = applied.held().is_some() || applied.flags.is_some();
+    other && is_held
+}
+
 fn is_held(applied: &Applied, wish: &Wish) -> bool {
-    let Some(held) = &applied.hash else { return false };
-    let same_thing = applied.kind == wish.want.kind() || wish.want.is_deletion();
-    let same =
-        same_thing && applied.tombstone == wish.want.is_deletion() && *held == wish.want.hash();
+    let same = holds(applied, wish);
     match &wish.spared {
         Spared::Never => false,
         Spared::IfSame => same,
         Spared::IfAppliedBefore(then) => {
-            let as_then = applied.kind == wish.want.kind() && held == then;
+            let as_then = applied.kind == wish.want.kind() && applied.hash.as_ref() == Some(then);
             applied.revision == wish.revision && (same || as_then)
         }
     }
 }
 
-fn other(kind: DeviceKind) -> DeviceKind {
-    match kind {
-        DeviceKind::Router => DeviceKind::Device,
-        DeviceKind::Device => DeviceKind::Router,
-    }
+/// Whether the backend is known to hold what is wanted.
+pub fn holds(applied: &Applied, wish: &Wish) -> bool {
+    let is_deletion = wish.want.is_deletion();
+    let same_thing = applied.kind == wish.want.kind() || is_deletion;
+    same_thing
+        && applied.tombstone == is_deletion
+        && applied.hash.as_ref() == Some(&wish.want.hash())
 }
 
 #[cfg(test)]

@@ -18,13 +18,12 @@ fn revision(number: u64) -> Revision {
 }
 
 fn upsert(at: u64, kind: &str, name: &str) -> Wish {
-    let body = body(kind, name);
-    let hash = Hash::of_bytes(format!("{body:?}").as_bytes());
-    let want = Want::Body { body, hash };
-    Wish { isp_id: ISP.parse().unwrap(), revision: revision(at), want, spared: Spared::IfSame }
+    let want = Want::body(&body(kind, name));
+    let isp_id = Some(ISP.parse().unwrap());
+    Wish { isp_id, revision: revision(at), want, spared: Spared::IfSame, varies: false }
 }
 
-fn deletion(at: u64, kind: DeviceKind) -> Wish {
+fn deletion(at: u64, kind: Kind) -> Wish {
     Wish { want: Want::Nothing(kind), ..upsert(at, "device", "a") }
 }
 
@@ -79,10 +78,10 @@ fn what_is_applied_decides_what_a_record_does() {
 type Case = (&'static str, Option<Applied>, Wish);
 
 fn cases() -> Vec<Case> {
-    use DeviceKind::{Device, Router};
-    let held = upsert(5, "device", "a").fulfilled();
-    let gone = deletion(5, Device).fulfilled();
-    let foreign = Applied { isp_id: "isp-2".parse().unwrap(), ..held.clone() };
+    use Kind::{Device, Router};
+    let held = upsert(5, "device", "a").fulfilled(None);
+    let gone = deletion(5, Device).fulfilled(None);
+    let foreign = Applied { isp_id: Some("isp-2".parse().unwrap()), ..held.clone() };
     vec![
         ("first", None, upsert(5, "device", "a")),
         ("first is a deletion", None, deletion(5, Device)),
@@ -118,15 +117,49 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn a_command_whose_time_is_over_is_replaced_unless_it_was_recorded() {
-    let with_command = upsert(5, "device", "with the command").fulfilled();
+    let with_command = upsert(5, "device", "with the command").fulfilled(None);
     let spared = Spared::IfAppliedBefore(with_command.hash.clone().unwrap());
     let late = |at| Wish { spared: spared.clone(), ..upsert(at, "device", "a") };
     assert_eq!(plan(Some(&with_command), &late(5)), Plan::Unchanged);
     let act = Plan::Act { remove: vec![] };
     // The state is what it was before, and still the command may have been sent.
-    let before = upsert(4, "device", "a").fulfilled();
+    let before = upsert(4, "device", "a").fulfilled(None);
     assert_eq!(plan(Some(&before), &late(5)), act);
     assert_eq!(plan(Some(&with_command), &late(6)), act);
-    let replaced = upsert(5, "device", "a").fulfilled();
+    let replaced = upsert(5, "device", "a").fulfilled(None);
     assert_eq!(plan(Some(&replaced), &late(5)), Plan::Unchanged);
+}
+
+#[test]
+fn a_package_is_held_in_one_place_and_its_deletion_may_name_no_tenant() {
+    let body = Json::of(&"a package");
+    let want = Want::Body { kind: Kind::Package, hash: body.hash(), body };
+    let put = Wish { want, ..upsert(5, "device", "a") };
+    let deletion = Wish { isp_id: None, ..deletion(6, Kind::Package) };
+    let held = put.fulfilled(None);
+    assert_eq!(plan(Some(&unknown(held.clone())), &put), Plan::Act { remove: vec![] });
+    let remove = Plan::Act { remove: vec![Kind::Package] };
+    assert_eq!(plan(None, &deletion), remove);
+    assert_eq!(plan(Some(&held), &deletion), remove);
+    assert_eq!(plan(Some(&unknown(held.clone())), &deletion), remove);
+    let gone = deletion.fulfilled(Some(&held));
+    assert_eq!(gone.isp_id, held.isp_id);
+    assert!(gone.tombstone && gone.flags.is_none());
+}
+
+#[test]
+fn a_router_takes_its_flags_along() {
+    let flags = AppliedFlags { revision: revision(7), hash: Some(Hash::of_bytes(b"flags")) };
+    let router = upsert(5, "router", "a").fulfilled(None);
+    let router = Applied { flags: Some(flags.clone()), ..router };
+    assert_eq!(upsert(6, "router", "b").fulfilled(Some(&router)).flags, Some(flags));
+    let went = |at| Some(AppliedFlags { revision: revision(at), hash: None });
+    let device = upsert(6, "device", "a").fulfilled(Some(&router));
+    assert_eq!(device.flags, went(7));
+    let gone = deletion(9, Kind::Router).fulfilled(Some(&router));
+    assert_eq!(gone.flags, went(9));
+    // Those of before do not come back with it.
+    assert_eq!(upsert(10, "router", "a").fulfilled(Some(&gone)).flags, went(9));
+    let never = upsert(5, "device", "a").fulfilled(None);
+    assert_eq!(deletion(6, Kind::Device).fulfilled(Some(&never)).flags, None);
 }

@@ -1,8 +1,13 @@
 //! From an effective configuration to what the backend takes.
 
-use events::{Action, DeviceId, DeviceKind, EffectiveDevice};
-use hs_admin::{DeviceConfiguration, DeviceIdentity, Identifiers, Resource, RouterConfiguration};
+use events::{Action, DeviceKind, EffectiveDevice, RouterFlags};
+use hs_admin::{
+    AgentPackage, DeviceConfiguration, DeviceIdentity, FeatureFlags, Identifiers,
+    RouterConfiguration,
+};
 use serde::Serialize;
+
+use super::Kind;
 
 /// What is put.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -16,19 +21,11 @@ pub enum Body {
 
 impl Body {
     /// Router or not.
-    pub fn kind(&self) -> DeviceKind {
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Device(_) => DeviceKind::Device,
-            Self::Router(_) => DeviceKind::Router,
+            Self::Device(_) => Kind::Device,
+            Self::Router(_) => Kind::Router,
         }
-    }
-}
-
-/// Where the backend holds a device of this kind.
-pub fn resource_of(kind: DeviceKind, id: &DeviceId) -> Resource {
-    match kind {
-        DeviceKind::Router => Resource::Router(id.clone()),
-        DeviceKind::Device => Resource::Device(id.clone()),
     }
 }
 
@@ -43,6 +40,24 @@ pub fn configuration_of(device: &EffectiveDevice, action: Option<Action>) -> Bod
 /// The command, unless its time is over.
 pub fn live_action(action: &Action, now: jiff::Timestamp) -> Option<Action> {
     (now <= action.expires_at.instant()).then(|| action.clone())
+}
+
+/// The body for a router's flags and upload intervals.
+pub fn feature_flags(router: &RouterFlags) -> FeatureFlags {
+    FeatureFlags { flags: router.flags.clone(), upload_intervals: router.upload_intervals.clone() }
+}
+
+/// The body for a package. Where in its life it is, the backend is not told.
+pub fn agent_package(package: &events::AgentPackage) -> AgentPackage {
+    AgentPackage {
+        id: package.agent_package_id.clone(),
+        version: package.version.clone(),
+        models: package.models.as_slice().to_vec(),
+        url: package.url.clone(),
+        sha256: package.sha256.clone(),
+        size_bytes: package.size_bytes,
+        signature: package.signature.clone(),
+    }
 }
 
 fn device_configuration(device: &EffectiveDevice, action: Option<Action>) -> DeviceConfiguration {

@@ -1,19 +1,24 @@
 //! What the backend is told and when: pure rules without a clock, a network or a store.
 //!
 //! - [`configuration_of`], [`Body`]: effective configurations as HS Admin models
-//! - [`plan`]: what a record asks for, against what is applied already
+//! - [`plan`], [`plan_flags`]: what a record asks for, against what is applied already
 //! - [`Gate`]: what an answer of the backend means for the record that asked
 
 mod applied;
 mod attempt;
 mod builders;
+mod flags;
 mod gate;
 mod recent;
+mod subject;
 
-pub use applied::{Applied, Hash, Plan, Spared, Want, Wish, plan};
+pub use applied::{Applied, AppliedFlags, Plan, Spared, Want, Wish, holds, plan};
 pub use attempt::{Attempt, Ending, Later};
-pub use builders::{Body, configuration_of, live_action, resource_of};
+pub use builders::{Body, agent_package, configuration_of, feature_flags, live_action};
+pub use flags::{FlagsPlan, FlagsWish, plan_flags};
 pub use gate::{Call, Called, Circuit, Counts, Gate, GateLimits, WaitReason};
+pub use hs_admin::{Hash, Json};
+pub use subject::{Kind, Subject};
 
 #[cfg(test)]
 mod tests {

@@ -6,23 +6,47 @@ use std::{
 };
 
 use chassis::{CancellationToken, Probe};
-use eventbus::{Change, Destination, Heard};
-use events::{DeviceId, DeviceKind, Revision};
-use hs_admin::{Answer, HsAdmin, Mode};
-use tokio::time::Instant;
+use eventbus::{Change, Destination, Heard, Lane};
+use events::Revision;
+use hs_admin::{Answer, HsAdmin, Mode, Resource};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 use crate::domain::{
-    Attempt, Body, Call, Called, Circuit, Counts, Gate, GateLimits, Later, WaitReason, resource_of,
+    Attempt, Call, Called, Circuit, Counts, Gate, GateLimits, Json, Later, WaitReason,
 };
 
 /// The backend. Cheap to clone; clones share the gate.
 #[derive(Clone, Debug)]
 pub struct Backend(Arc<Inner>);
 
+/// A call of the backend for a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Errand<'a> {
+    /// What tells the record from others that are under way.
+    pub key: &'a str,
+    /// What it is about.
+    pub resource: &'a Resource,
+    /// The record's revision.
+    pub revision: Revision,
+    /// How urgent the record is.
+    pub lane: Lane,
+    /// After this nothing is sent any more.
+    pub expires_at: Option<jiff::Timestamp>,
+    /// The attempt that it belongs to.
+    pub attempt: &'a Attempt,
+}
+
 #[derive(Debug)]
 struct Inner {
     admin: HsAdmin,
     mode: Mode,
+    /// One for each connection.
+    slots: Semaphore,
+    /// Those that records of a sync may take: a few are left to live ones, which would stand behind them.
+    sync_slots: Semaphore,
     gate: Mutex<Gate>,
     destination: Destination,
     probe: Probe,
@@ -34,14 +58,18 @@ impl Backend {
     /// A backend that is taken to work; `probe` shows how it is.
     pub fn new(
         admin: HsAdmin,
-        mode: Mode,
+        settings: &hs_admin::Settings,
         limits: GateLimits,
         destination: Destination,
         probe: Probe,
     ) -> Self {
         metrics::gauge!("rsadaptor_hs_misconfigured").set(0.0);
         let (gate, unwell) = (Mutex::new(Gate::new(limits)), Mutex::default());
-        Self(Arc::new(Inner { admin, mode, gate, destination, probe, unwell }))
+        let (mode, connections) = (settings.mode, settings.connections);
+        let slots = Semaphore::new(connections.max(1));
+        let sync_slots = Semaphore::new((connections - connections.div_ceil(8)).max(1));
+        let inner = Inner { admin, mode, slots, sync_slots, gate, destination, probe, unwell };
+        Self(Arc::new(inner))
     }
 
     /// What protects it.
@@ -57,34 +85,37 @@ impl Backend {
         }
     }
 
-    /// Creates or replaces a device or router.
+    /// Creates or replaces a resource.
     ///
     /// # Errors
     /// The record waits.
-    pub async fn put(
-        &self,
-        id: &DeviceId,
-        body: &Body,
-        revision: Revision,
-        attempt: &Attempt,
-    ) -> Result<Called, Later> {
-        let resource = resource_of(body.kind(), id);
-        self.call(id, attempt, self.0.admin.put(&resource, body, revision)).await
+    pub async fn put(&self, errand: &Errand<'_>, body: &Json) -> Result<Called, Later> {
+        self.call(errand, self.send(errand, body)).await
     }
 
-    /// Deletes a device or router; one that is not there is done.
+    /// Replaces a resource that may have gone together with what it belongs to: then this is done.
     ///
     /// # Errors
     /// The record waits.
-    pub async fn delete(
-        &self,
-        id: &DeviceId,
-        kind: DeviceKind,
-        revision: Revision,
-        attempt: &Attempt,
-    ) -> Result<Called, Later> {
-        let resource = resource_of(kind, id);
-        self.call(id, attempt, self.0.admin.delete(&resource, revision)).await
+    pub async fn put_if_there(&self, errand: &Errand<'_>, body: &Json) -> Result<Called, Later> {
+        let answer = async {
+            let answer = self.send(errand, body).await;
+            let is_gone = matches!(&answer, Answer::Early { http_status: 404, .. });
+            if is_gone { Answer::Done { http_status: 404 } } else { answer }
+        };
+        self.call(errand, answer).await
+    }
+
+    /// Deletes a resource; one that is not there is done.
+    ///
+    /// # Errors
+    /// The record waits.
+    pub async fn delete(&self, errand: &Errand<'_>) -> Result<Called, Later> {
+        self.call(errand, self.0.admin.delete(errand.resource, errand.revision)).await
+    }
+
+    fn send(&self, errand: &Errand<'_>, body: &Json) -> impl Future<Output = Answer> {
+        self.0.admin.put_json(errand.resource, body.bytes(), errand.revision)
     }
 
     /// Asks the backend how it is, again and again, until `stop`.
@@ -104,11 +135,11 @@ impl Backend {
 
     async fn call(
         &self,
-        id: &DeviceId,
-        attempt: &Attempt,
+        errand: &Errand<'_>,
         request: impl Future<Output = Answer>,
     ) -> Result<Called, Later> {
-        let (key, began) = (id.as_str(), Instant::now());
+        let _slot = self.slot(errand).await?;
+        let (&Errand { key, attempt, .. }, began) = (errand, Instant::now());
         lock(&self.0.gate).began(key, began.into_std());
         let answer = request.await;
         let circuit = match self.0.destination.open_for() {
@@ -122,6 +153,28 @@ impl Backend {
             Ok(called) => Ok(called),
             Err(reason) => self.put_off(reason, attempt).await,
         }
+    }
+
+    /// A connection for the call. What is worth it no more when its turn has come is tried anew, or ends.
+    async fn slot(&self, errand: &Errand<'_>) -> Result<[Option<SemaphorePermit<'_>>; 2], Later> {
+        let Inner { slots, sync_slots, destination, .. } = &*self.0;
+        let was_open = destination.open_for().is_some();
+        let of_sync = match errand.lane {
+            Lane::Live => None,
+            Lane::Sync => Some(sync_slots.acquire().await.expect("it is never closed")),
+        };
+        let slot = Some(slots.acquire().await.expect("it is never closed"));
+        let put_off =
+            |after, reason: &str| Err(Later { after, counted: false, reason: reason.to_owned() });
+        if errand.expires_at.is_some_and(|it| it <= jiff::Timestamp::now()) {
+            return put_off(Duration::ZERO, "it has expired while it waited for a connection");
+        }
+        // A probe finds the circuit open when it comes.
+        if !was_open && destination.open_for().is_some() {
+            let after = eventbus::backoff(errand.attempt.number);
+            return put_off(after, "sending was stopped while it waited for a connection");
+        }
+        Ok([of_sync, slot])
     }
 
     /// Tells the destination what an answer means for all records.

@@ -1,39 +1,45 @@
 //! The Kafka face: one record, one use case; one end, one reply or outcome.
 
+mod event;
+
 use eventbus::{Delivery, EventBusMessage, EventBusProducer, EventBusRegistry, Origin, Outcome};
 use events::{
-    AdaptorReply, AppliedReply, IspId, ReplyStatus, RequestId, Revision, RsProvisioningEvent, Text,
+    AppliedReply, IspId, ReplyStatus, RequestId, Revision, RsAgentEvent, RsProvisioningEvent, Text,
     TopicEvent as _,
 };
 
 use crate::{
     app::App,
-    application::{self, Request, act_on_device, apply_device, count_user, remove_device},
+    application::Request,
     domain::{Attempt, Ending, Later},
     infrastructure::problems::later,
 };
+use event::{Event, Topic};
 
 const SOURCE: &str = "/rsadaptor";
 
 /// The topics of the service, each with its callback.
 pub fn registries(app: &App, replies: &EventBusProducer) -> Vec<EventBusRegistry> {
-    let (backend, app, replies) = (app.backend.clone(), app.clone(), replies.clone());
-    let topic = RsProvisioningEvent::topic().name;
-    let provisioning = EventBusRegistry::new(topic, move |delivery| {
+    let topics = [RsProvisioningEvent::topic().name, RsAgentEvent::topic().name];
+    let registry = |topic| {
         let (app, replies) = (app.clone(), replies.clone());
-        async move { on_record(&app, &replies, &delivery).await }
-    });
-    vec![provisioning.towards(backend.destination())]
+        EventBusRegistry::new(topic, move |delivery| {
+            let (app, replies) = (app.clone(), replies.clone());
+            async move { on_record(&app, &replies, &delivery).await }
+        })
+    };
+    topics.map(|it| registry(it).towards(app.backend.destination())).into()
 }
 
 /// Handles one record and answers it where it asks for that.
 pub async fn on_record(app: &App, replies: &EventBusProducer, delivery: &Delivery) -> Outcome {
     let message = &delivery.message;
     let request = request(delivery);
-    let event = message.event::<RsProvisioningEvent>();
+    let topic = Topic::of(message);
+    let event = topic.read(message);
     let handled = match &event {
         Ok(event) if is_foreign(message, event) => Ok(Ending::rejected("tenant_mismatch", None)),
-        Ok(event) => handle(app, &request, event).await,
+        Ok(event) => event.handle(app, &request, message.attributes.tenant.as_ref()).await,
         Err(error) => Ok(Ending::rejected(error.to_string(), None)),
     };
     let ending = match handled {
@@ -42,16 +48,16 @@ pub async fn on_record(app: &App, replies: &EventBusProducer, delivery: &Deliver
     };
     if let Some(request_id) = &message.attributes.request_id {
         let about = match &event {
-            Ok(event) => about(event),
+            Ok(event) => event.about(),
             Err(_) => about_envelope(message, request_id),
         };
-        let reply = reply(message, request_id, about, &ending);
+        let reply = reply(topic, message, request_id, about, &ending);
         if let Err(error) = replies.publish(&reply).await {
             let reason = format!("{:#}", anyhow::Error::new(error));
             return wait(later(&request.attempt, reason));
         }
     }
-    if !matches!(event, Ok(RsProvisioningEvent::RSUserUpdated(_))) {
+    if !event.is_ok_and(|it| it.is_only_counted()) {
         metrics::counter!("rsadaptor_applied_total", "status" => status_name(ending.status))
             .increment(1);
     }
@@ -59,7 +65,7 @@ pub async fn on_record(app: &App, replies: &EventBusProducer, delivery: &Deliver
 }
 
 /// Whether the envelope, which speaks for the credential, names another tenant than the payload.
-fn is_foreign(message: &EventBusMessage, event: &RsProvisioningEvent) -> bool {
+fn is_foreign(message: &EventBusMessage, event: &Event) -> bool {
     let (envelope, payload) = (message.attributes.tenant.as_ref(), event.isp_id());
     let is_foreign = envelope.is_some_and(|it| payload.is_some_and(|payload| it != payload));
     if is_foreign {
@@ -69,26 +75,11 @@ fn is_foreign(message: &EventBusMessage, event: &RsProvisioningEvent) -> bool {
     is_foreign
 }
 
-async fn handle(app: &App, request: &Request, event: &RsProvisioningEvent) -> application::Result {
-    match event {
-        RsProvisioningEvent::RSDeviceCreated(it) | RsProvisioningEvent::RSDeviceUpdated(it) => {
-            apply_device(app, request, it).await
-        }
-        RsProvisioningEvent::RSDeviceDeleted(it) => remove_device(app, request, it).await,
-        RsProvisioningEvent::RSDeviceAction(it) => act_on_device(app, request, it).await,
-        RsProvisioningEvent::RSUserUpdated(it) => count_user(it).await,
-        RsProvisioningEvent::RSCustomFlagsUpdated(_)
-        | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(_) => {
-            let reason = format!("{} is not supported by this version", event.event_type());
-            Ok(Ending::rejected(reason, None))
-        }
-    }
-}
-
 fn request(delivery: &Delivery) -> Request {
     Request {
         expires_at: delivery.message.attributes.expires_at,
         force: delivery.message.attributes.force,
+        lane: delivery.message.attributes.lane,
         attempt: Attempt {
             number: delivery.attempt,
             last_if_counted: delivery.is_last_if_counted(),
@@ -116,12 +107,13 @@ fn outcome(ending: Ending, replied: bool) -> Outcome {
 }
 
 fn reply(
+    topic: Topic,
     message: &EventBusMessage,
     request_id: &RequestId,
     (resource, revision, tenant): (Text, Revision, Option<&IspId>),
     ending: &Ending,
 ) -> EventBusMessage {
-    let reply = AdaptorReply::RSDeviceCreatedReply(AppliedReply {
+    let reply = topic.reply(AppliedReply {
         request_id: request_id.clone(),
         job_id: message.attributes.job_id.clone(),
         resource: resource.clone(),
@@ -133,32 +125,16 @@ fn reply(
     });
     let mut reply =
         EventBusMessage::new(&reply, SOURCE, Origin::Message { id: &message.attributes.id, n: 0 });
+    if reply.trace_id.0.is_empty() {
+        // Records of a sync have no span of their own; their replies stay in their trace.
+        reply.trace_id = message.trace_id.clone();
+    }
     reply.attributes.subject = Some(resource.as_str().to_owned());
     reply.attributes.tenant = message.attributes.tenant.as_ref().or(tenant).cloned();
     reply
 }
 
-/// The resource, the revision and the tenant that an event is about.
-fn about(event: &RsProvisioningEvent) -> (Text, Revision, Option<&IspId>) {
-    let (resource, revision) = match event {
-        RsProvisioningEvent::RSDeviceCreated(it) | RsProvisioningEvent::RSDeviceUpdated(it) => {
-            (it.device_id.to_string(), it.revision)
-        }
-        RsProvisioningEvent::RSDeviceAction(it) => {
-            (it.device.device_id.to_string(), it.device.revision)
-        }
-        RsProvisioningEvent::RSDeviceDeleted(it) => (it.device_id.to_string(), it.revision),
-        RsProvisioningEvent::RSUserUpdated(it) => (it.user_id.to_string(), it.revision),
-        // Flags and intervals are a resource of their own beside the router.
-        RsProvisioningEvent::RSCustomFlagsUpdated(it)
-        | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(it) => {
-            (format!("{}~flags", it.device_id), it.revision)
-        }
-    };
-    (Text::try_from(resource).expect("an id is a text"), revision, event.isp_id())
-}
-
-/// The same of a record whose payload is malformed, as far as its envelope tells.
+/// What a record whose payload is malformed is about, as far as its envelope tells.
 fn about_envelope<'a>(
     message: &'a EventBusMessage,
     request_id: &RequestId,

@@ -1,6 +1,6 @@
 //! What the service speaks with: Kafka, MongoDB, the backend.
 
-pub mod canonical;
+mod gather;
 pub mod hs;
 pub mod kafka;
 pub mod problems;

@@ -17,6 +17,7 @@ pub fn later(attempt: &Attempt, reason: impl std::fmt::Display) -> Later {
 pub fn store_later(attempt: &Attempt, error: StoreError) -> Later {
     let counted = match &error {
         StoreError::Mongo(err) => matches!(*err.kind, ErrorKind::Bson(_)),
+        StoreError::Refused(_) | StoreError::Lost => false,
         StoreError::Malformed(_) => true,
     };
     Later { counted, ..later(attempt, format!("{:#}", anyhow::Error::new(error))) }

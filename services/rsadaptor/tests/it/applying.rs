@@ -1,7 +1,7 @@
 use expect_test::expect;
 use mongodb::bson::doc;
 use serde_json::json;
-use testkit::{eventually, unique};
+use testkit::eventually;
 
 use crate::{
     backend::{error, status},
@@ -210,18 +210,10 @@ async fn a_dry_run_sends_nothing_and_records_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_users_are_counted_and_those_of_flags_refused() {
+async fn events_of_users_are_counted() {
     let service = Service::start().await;
     let user = json!({"isp_id": "isp-1", "account_id": "a-1", "user_id": "u-1", "revision": 1});
     assert_eq!(shown(&service.handle("RSUserUpdated", user).await), "done");
-    for event_type in ["RSCustomFlagsUpdated", "RSRouterUploadIntervalsUpdated"] {
-        let flags = json!({
-            "isp_id": "isp-1", "device_id": unique("r"), "revision": 1, "flags": {},
-            "upload_intervals": {}
-        });
-        let outcome = shown(&service.handle(event_type, flags).await);
-        assert_eq!(outcome, format!("rejected: {event_type} is not supported by this version"));
-    }
     assert_eq!(service.backend.calls(), Vec::<String>::new());
 }
 

@@ -49,8 +49,11 @@ async fn a_record_that_was_refused_comes_back_after_the_next_probe() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_in_a_row_open_the_circuit_and_429_and_503_slow_down() {
-    let limit = [("RSADAPTOR__DESTINATION__OPEN_AFTER_FAILURES", "4")];
-    let service = Service::start_with(&limit).await;
+    let limits = [
+        ("RSADAPTOR__DESTINATION__OPEN_AFTER_FAILURES", "4"),
+        ("RSADAPTOR__DESTINATION__CONCURRENCY_MAX", "64"),
+    ];
+    let service = Service::start_with(&limits).await;
     let destination = service.app.backend.destination();
     let mut delivery = record("a");
     for (answer, concurrency) in [(500, 64), (429, 32), (503, 16)] {

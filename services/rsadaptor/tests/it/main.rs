@@ -6,7 +6,10 @@ mod service;
 
 mod answers;
 mod applying;
+mod flags;
 mod gate;
+mod gathering;
 mod histories;
+mod packages;
 mod replies;
 mod wire;

@@ -25,7 +25,7 @@ pub(crate) async fn reply(request_id: &str) -> (records::Record, Value) {
     .await
 }
 
-fn line(reply: &Value) -> String {
+pub(crate) fn line(reply: &Value) -> String {
     let member = |name: &str| reply[name].to_string();
     let names = ["revision", "held_revision", "status", "http_status", "error"];
     names.map(|it| format!("{it}={}", member(it))).join(" ")

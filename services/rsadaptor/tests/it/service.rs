@@ -7,13 +7,13 @@ use eventbus::{
     ClientType, Delivery, Destination, EventBusFactory, EventBusMessage, EventBusProducer, Origin,
     Outcome,
 };
-use events::{DeviceId, RsProvisioningEvent, TopicEvent as _};
+use events::{DeviceId, RsAgentEvent, RsProvisioningEvent, TopicEvent};
 use hs_admin::HsAdmin;
 use mongodb::{Collection, Database, bson::Document, bson::doc};
 use rsadaptor::{
     DEFAULTS, Settings,
     app::App,
-    infrastructure::{hs::Backend, kafka::on_record, store::AppliedDevices},
+    infrastructure::{hs::Backend, kafka::on_record, store::AppliedResources},
 };
 use serde_json::{Value, json};
 use testkit::{eventually, unique};
@@ -58,11 +58,11 @@ impl Service {
         let settings = settings(&url, more);
         let chassis = Chassis::for_tests();
         let admin = HsAdmin::connect(&settings.hs_admin).unwrap();
-        let (mode, probe) = (settings.hs_admin.mode, chassis.health.detail("hs-be"));
+        let (limits, probe) = (settings.gate.limits(), chassis.health.detail("hs-be"));
         let destination = Destination::new("hs-be", settings.destination);
-        let hs_be = Backend::new(admin, mode, settings.gate.limits(), destination, probe);
+        let hs_be = Backend::new(admin, &settings.hs_admin, limits, destination, probe);
         let database = chassis::mongo::connect(&settings.mongo).await.unwrap();
-        let applied = AppliedDevices::open(&database, settings.applied.tombstone_life()).await;
+        let applied = AppliedResources::open(&database, settings.applied.limits()).await;
         let app = App { applied: applied.unwrap(), backend: hs_be };
         let replies = EventBusFactory::new("rsadaptor", settings.kafka);
         let replies = replies.producer(ClientType::Default).unwrap();
@@ -148,6 +148,10 @@ impl Service {
         format!("{kind} {revision}{tombstone}{unknown}")
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     pub(crate) fn rows(&self) -> Collection<Document> {
         self.database.collection("applied")
     }
@@ -174,10 +178,19 @@ pub(crate) fn state(device_id: &str, revision: u64, members: Value) -> Value {
 }
 
 pub(crate) fn message(event_type: &str, data: Value) -> EventBusMessage {
-    let payload = serde_json::to_vec(&data).unwrap();
-    let event = RsProvisioningEvent::decode(event_type, &payload).unwrap();
+    said::<RsProvisioningEvent>("/rsclient", event_type, &data)
+}
+
+/// What rsagents says.
+pub(crate) fn of_agents(event_type: &str, data: &Value) -> EventBusMessage {
+    said::<RsAgentEvent>("/rsagents", event_type, data)
+}
+
+fn said<E: TopicEvent>(source: &str, event_type: &str, data: &Value) -> EventBusMessage {
+    let payload = serde_json::to_vec(data).unwrap();
+    let event = E::decode(event_type, &payload).unwrap();
     let id = unique("cause");
-    EventBusMessage::new(&event, "/rsclient", Origin::Message { id: &id, n: 0 })
+    EventBusMessage::new(&event, source, Origin::Message { id: &id, n: 0 })
 }
 
 pub(crate) fn first(message: EventBusMessage) -> Delivery {

@@ -146,7 +146,7 @@ impl<'a> Job<'a> {
         let replies = testkit::records::read(&self.service.kafka, REPLIES).await.unwrap();
         let asked = format!("{}/{key}", self.id);
         let replies = replies.iter().map(|it| it.json().unwrap());
-        replies.filter(|it| it["request_id"] == json!(asked)).last()
+        replies.rev().find(|it| it["request_id"] == json!(asked))
     }
 }
 
