@@ -226,6 +226,7 @@ impl<P: Payload> Task<P> {
         let counts = self.counts_so_far();
         let Requests::Children(children) = &self.requests else { return };
         if self.state == State::Running
+            && self.payload.keeps_to_budget()
             && let Some(why) = children.over_budget(counts, budget)
         {
             self.state = State::Paused { why: format!("too many failures: {why}") };

@@ -29,6 +29,11 @@ pub trait Payload:
         None
     }
 
+    /// Whether too many failures pause it. What nobody watches, nobody would resume.
+    fn keeps_to_budget(&self) -> bool {
+        true
+    }
+
     /// Whether it sends again what has failed before: what ends well is no failure any more.
     fn is_redrive(&self) -> bool {
         false

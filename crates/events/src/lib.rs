@@ -87,6 +87,10 @@ pub trait TopicEvent: Sized + Send {
 /// and an object of one member for a word.
 pub(crate) fn read<T: DeserializeOwned + Serialize>(payload: &[u8]) -> serde_json::Result<T> {
     let it: T = serde_json::from_slice(payload)?;
+    // Nearly all that travels was written by this very code, and then it is the same to the last byte.
+    if serde_json::to_vec(&it)? == payload {
+        return Ok(it);
+    }
     if !is_written(&serde_json::to_value(&it)?, &serde_json::from_slice(payload)?) {
         let reason = "a list or an object where something else belongs";
         return Err(serde_json::Error::custom(reason));

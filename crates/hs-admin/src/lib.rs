@@ -2,7 +2,7 @@
 //!
 //! - [`models`](DeviceConfiguration): what the backend holds, refused unless complete and known to the last member
 //! - [`Resource`]: where it holds it
-//! - [`Json`]: a model as it is sent, and its [`Hash`]
+//! - [`Json`]: a model as it is sent, and its [`struct@Hash`]
 //! - [`HsAdmin`]: the client
 //! - [`Answer`]: the one table from HTTP answers to what happens with a record
 

@@ -1,7 +1,7 @@
 //! The collection `applied`: what the backend holds of each resource.
 //!
 //! Records are handled one by one, but what they read and write at the same time goes to the database together:
-//! [`rows`] makes one query and one command of it, with a result for each.
+//! `rows` makes one query and one command of it, with a result for each.
 
 mod rows;
 

@@ -29,7 +29,7 @@ async fn what_is_gone_by_then_is_not_sent_again() {
     service.hold(&["slow1", "p2"]).await;
     service.ask(json!({"mode": "delta"})).await;
     service.sends(2).await;
-    service.remove("slow1").await;
+    service.forget("slow1").await;
     let wanted = counts([("total", 2), ("applied", 1), ("gone", 1)]);
     assert_eq!(service.ends().await, ("completed".to_owned(), wanted));
     assert_eq!(service.sent_names().await, ["p2", "slow1"]);

@@ -125,6 +125,12 @@ impl Service {
         assert!(self.packages.remove(&id, 6.try_into().unwrap()).await.unwrap());
     }
 
+    /// Takes a package away with all that is remembered of it.
+    pub(crate) async fn forget(&self, name: &str) {
+        let packages = self.database.collection::<Document>("agent_packages");
+        packages.delete_one(doc! { "_id": self.id(name) }).await.unwrap();
+    }
+
     /// What is stored of a package.
     pub(crate) async fn stored(&self, name: &str) -> Document {
         let packages = self.database.collection::<Document>("agent_packages");

@@ -136,6 +136,13 @@ impl Payload for Work {
         }
     }
 
+    fn keeps_to_budget(&self) -> bool {
+        match self {
+            Self::RSSyncSystem(_) | Self::RSSyncAccounts(_) | Self::RSSyncAccountsBulk(_) => true,
+            Self::Walk(_) => false,
+        }
+    }
+
     fn is_redrive(&self) -> bool {
         match self {
             Self::RSSyncAccounts(it) => it.source == Source::Failures,

@@ -2,8 +2,8 @@
 
 use eventbus::EventBusMessage;
 use events::{
-    AdaptorReply, AppliedReply, DecodeError, EffectiveDevice, IspId, Revision, RsAgentEvent,
-    RsProvisioningEvent, Text, TopicEvent as _,
+    AdaptorReply, AppliedReply, DecodeError, IspId, Revision, RsAgentEvent, RsProvisioningEvent,
+    Text, TopicEvent as _,
 };
 
 use crate::{
@@ -41,10 +41,7 @@ impl Topic {
 
     pub(super) fn read(self, message: &EventBusMessage) -> Result<Event, DecodeError> {
         match self {
-            Self::Devices => match read_at_once(message) {
-                Some(device) => Ok(Event::Device(RsProvisioningEvent::RSDeviceUpdated(device))),
-                None => message.event().map(Event::Device),
-            },
+            Self::Devices => message.event().map(Event::Device),
             Self::Agents => message.event().map(Event::Agent),
         }
     }
@@ -93,17 +90,6 @@ impl Event {
         };
         (Text::try_from(resource).expect("an id is a text"), revision, self.isp_id())
     }
-}
-
-/// A device's state where it is written as we would write it, which is nearly always: then there is nothing else to
-/// check, and a full sync has many of them.
-fn read_at_once(message: &EventBusMessage) -> Option<EffectiveDevice> {
-    if !matches!(message.event_type.as_str(), "RSDeviceCreated" | "RSDeviceUpdated") {
-        return None;
-    }
-    let device: EffectiveDevice = serde_json::from_slice(&message.payload).ok()?;
-    let same = serde_json::to_vec(&device).is_ok_and(|it| it == message.payload);
-    same.then_some(device)
 }
 
 async fn handle_device(
