@@ -113,7 +113,6 @@ async fn a_job_that_is_paused_sends_nothing_until_it_is_resumed() {
     let paused = |it: &serde_json::Value| it["reason"] == "paused: by an operator";
     let told = service.tells("the pause", paused).await;
     assert_eq!(told["status"], "running");
-    assert_eq!(told["counts"]["total"], 5);
     assert_eq!(service.sent_names().await, ["slow1", "slow2", "slow3"]);
     service.control("resume").await;
     let wanted = counts([("total", 5), ("applied", 5)]);
