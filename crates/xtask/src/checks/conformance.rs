@@ -18,6 +18,10 @@ const NOT_ON_EMBEDDED: &[(&str, &str)] = &[
         "security::every_way_to_prove_who_we_are_works_and_nothing_else_does",
         "the mock cluster knows neither TLS nor SASL; the test brings a broker of its own",
     ),
+    (
+        "dead_letters::a_dead_letter_that_cannot_be_written_waits_and_holds_up_nobody_else",
+        "the mock cluster makes every topic that somebody writes to",
+    ),
 ];
 const BINARY: &str = "eventbus::it";
 /// What stands behind the binary's name in the report.
