@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use events::{SyncCounts, SyncReply, SyncStatus};
 use serde::{Deserialize, Serialize};
 
-use crate::{At, Budget, End, Limits, Payload, Requests, State, Task};
+use crate::{At, Budget, End, Limits, Payload, Requests, State, Task, task::OVER_BUDGET};
 
 /// How often a task with open requests says that it still has its part of the shared window.
 const HOLD_AGAIN: Duration = Duration::from_secs(15);
@@ -229,7 +229,7 @@ impl<P: Payload> Task<P> {
             && self.payload.keeps_to_budget()
             && let Some(why) = children.over_budget(counts, budget)
         {
-            self.state = State::Paused { why: format!("too many failures: {why}") };
+            self.state = State::Paused { why: format!("{OVER_BUDGET}: {why}") };
         }
     }
 

@@ -57,6 +57,8 @@ pub use limits::{Budget, Limits};
 pub use recovery::recover_until;
 pub use rest::failures_router;
 pub use store::AsyncTasks;
-pub use task::{At, End, Payload, Requests, State, Task, TaskResult, TaskType};
+pub use task::{
+    At, End, OVER_BUDGET, PAUSED, Payload, Requests, STALLED, State, Task, TaskResult, TaskType,
+};
 pub use window::{Holder, Window};
 pub use world::{Failure, Next, Order, Result, Sent, Service, TaskError, TaskStore};

@@ -2,7 +2,7 @@
 
 use events::SyncCounts;
 
-use crate::{At, End, Limits, Order, Payload, Requests, State, Task, task::PAUSED};
+use crate::{At, End, Limits, Order, Payload, Requests, State, Task};
 
 use std::time::Duration;
 
@@ -97,12 +97,6 @@ impl<P: Payload> Task<P> {
         (self.untold, self.told_at) = (false, now);
         self.wake_at = self.next_wake(now, limits);
         true
-    }
-
-    /// Whether its children are known to be paused, by themselves or by an order.
-    pub fn children_are_paused(&self) -> bool {
-        let Some(children) = self.children() else { return false };
-        children.standstill().is_some_and(|it| it.starts_with(PAUSED))
     }
 
     fn next_wake(&self, now: At, limits: &Limits) -> Option<At> {

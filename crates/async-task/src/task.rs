@@ -315,6 +315,8 @@ impl<P: Payload> Task<P> {
 }
 
 /// How the reason of a task that was paused begins.
-pub(crate) const PAUSED: &str = "paused: ";
+pub const PAUSED: &str = "paused: ";
 /// How the reason of a task begins whose records all come back too late.
-pub(crate) const STALLED: &str = "stalled: ";
+pub const STALLED: &str = "stalled: ";
+/// How the reason goes on where the task has paused by itself: a person must look first.
+pub const OVER_BUDGET: &str = "too many failures";

@@ -62,15 +62,14 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let resumer = consumer.resumer();
     chassis.actions.register("resume", Resumer::WHAT, move || resumer.act());
 
-    let recovery = tokio::spawn(recover_until(app.tasks(), chassis.stop.clone()));
     let failures = failures_router(app.async_tasks.failures().clone(), verifier);
-    let (served, (), ()) = tokio::join!(
+    let (served, (), (), ()) = tokio::join!(
         rest.serve(failures, &chassis, chassis.stop.clone()),
+        recover_until(app.tasks(), chassis.stop.clone()),
         kafka_probe.watch(&chassis.stop, || ready(consumer.works())),
         mongo_probe.watch(&chassis.stop, || chassis::mongo::answers(database.clone())),
     );
     served?;
     consumer.close().await;
-    recovery.await?;
     tokio::task::spawn_blocking(move || bus.flush()).await?.context("messages were left unsent")
 }

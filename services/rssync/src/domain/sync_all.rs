@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use async_task::{
-    At, Child, Children, End, NewChild, Next, Payload, Requests, State, Task, TaskType,
+    At, Child, Children, End, NewChild, Next, OVER_BUDGET, PAUSED, Payload, Requests, STALLED,
+    State, Task, TaskType,
 };
 use events::{JobId, RequestId, SyncCounts, SyncMode, SyncRequest, SyncScope};
 use serde::{Deserialize, Serialize};
 
 use super::{Job, JobState, Step};
 
-/// How the reason of a child begins that was paused.
-const PAUSED: &str = "paused: ";
-/// How the reason of a child begins whose backend takes nothing.
-const STALLED: &str = "stalled: ";
 /// The form of the documents.
 const VERSION: u32 = 1;
 /// A moment that never comes: a job that waits for another one opens nothing before it.
@@ -231,7 +228,7 @@ pub fn contradicts(task: &JobTask, reason: Option<&str>) -> bool {
 
 /// A child may also pause by itself, where too much fails; then a person must look first.
 fn is_paused_by_somebody(reason: &str) -> bool {
-    reason.strip_prefix(PAUSED).is_some_and(|it| !it.starts_with("too many failures"))
+    reason.strip_prefix(PAUSED).is_some_and(|it| !it.starts_with(OVER_BUDGET))
 }
 
 /// The job as others see it.
