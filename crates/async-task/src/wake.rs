@@ -49,6 +49,7 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
             let asks = task.silent_children(now, &self.limits);
             if let (Requests::Children(children), Some(_)) = (&mut task.requests, expected) {
                 children.expected = children.expected.or(expected);
+                task.untold = true;
             }
             Some(asks)
         };

@@ -110,8 +110,10 @@ async fn a_job_that_is_paused_sends_nothing_until_it_is_resumed() {
     service.ask(json!({"window": 3})).await;
     service.sends(3).await;
     service.control("pause").await;
-    let paused = |it: &serde_json::Value| it["reason"] == "paused: by an operator";
-    let told = service.tells("the pause", paused).await;
+    let paused = |it: &serde_json::Value| {
+        it["reason"] == "paused: by an operator" && it["counts"]["total"] == 5
+    };
+    let told = service.tells("the pause, and what there is in all", paused).await;
     assert_eq!(told["status"], "running");
     assert_eq!(service.sent_names().await, ["slow1", "slow2", "slow3"]);
     service.control("resume").await;
