@@ -89,28 +89,43 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
         Ok(TaskResult { completed: false, changed: true })
     }
 
-    /// Counts what children tell, moves on, and ends the task where that was the last.
+    /// Counts what children tell, moves on, and ends the task where that was the last. What the task does not wait for
+    /// changes nothing, nor does what is for a task of another version of this service: that one asks again.
     ///
     /// # Errors
     /// Store or bus failed; the same replies once more do no harm.
     pub async fn dispatch_replies(
         &self,
         task_id: &RequestId,
+        event_type: &str,
         replies: &[SyncReply],
     ) -> Result<TaskResult> {
         let fold = |task: &mut Task<V::Payload>, now| {
-            task.fold_replies(replies, now, &self.limits).then(Vec::new)
+            let changed =
+                task.is_answered_by(event_type) && task.fold_replies(replies, now, &self.limits);
+            changed.then(Vec::new)
         };
-        self.move_parent(task_id, fold).await
+        of_this_version(self.move_parent(task_id, fold).await)
     }
 
-    /// Counts how records of a bulk ended, all of them in one write.
+    /// Counts how records of a bulk ended, all of them in one write. What the bulk does not wait for changes nothing,
+    /// nor does what is for a bulk of another version of this service: that one sends again.
     ///
     /// # Errors
     /// Store or bus failed; the same results once more do no harm.
     pub async fn dispatch_results(
         &self,
         task_id: &RequestId,
+        event_type: &str,
+        results: &[AppliedReply],
+    ) -> Result<TaskResult> {
+        of_this_version(self.fold_results(task_id, event_type, results).await)
+    }
+
+    async fn fold_results(
+        &self,
+        task_id: &RequestId,
+        event_type: &str,
         results: &[AppliedReply],
     ) -> Result<TaskResult> {
         let held: Vec<(String, Revision)> = results.iter().filter_map(overtaken).collect();
@@ -119,7 +134,9 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
             // What is remembered may have been cancelled since.
             false => self.store.find(task_id).await?,
         };
-        let Some(bulk) = found else { return Ok(UNCHANGED) };
+        let Some(bulk) = found.filter(|it| it.is_answered_by(event_type)) else {
+            return Ok(UNCHANGED);
+        };
         let expires_at = self.service.now().plus(self.limits.record());
         let sent_again = match held.is_empty() || bulk.has_ended() || bulk.is_cancelling() {
             true => Vec::new(),
@@ -400,6 +417,18 @@ impl<S: TaskStore<V::Payload>, V: Service> Tasks<S, V> {
     }
 }
 
+/// An answer to a task of another version is no fault of the answer.
+fn of_this_version(result: Result<TaskResult>) -> Result<TaskResult> {
+    match result {
+        Err(TaskError::Foreign(id)) => {
+            metrics::counter!("async_task_foreign_answers_total").increment(1);
+            tracing::info!(id, "an answer is for a task of another version");
+            Ok(UNCHANGED)
+        }
+        ended => ended,
+    }
+}
+
 /// What the backend holds beyond what was sent.
 fn overtaken(result: &AppliedReply) -> Option<(String, Revision)> {
     let held = result.held_revision.filter(|it| *it > result.revision)?;
@@ -415,6 +444,16 @@ fn ended_well(result: &AppliedReply) -> bool {
 }
 
 impl<P: Payload> Task<P> {
+    /// Whether the task waits for events of this type at all.
+    fn is_answered_by(&self, event_type: &str) -> bool {
+        let is_answered = self.payload.validate_event_type(event_type);
+        if !is_answered {
+            metrics::counter!("async_task_wrong_answers_total").increment(1);
+            tracing::warn!(id = %self.id, event_type, "a task is answered by what cannot answer it");
+        }
+        is_answered
+    }
+
     /// The id of the request for `key`.
     pub fn request_id(&self, key: &str) -> RequestId {
         format!("{}/{key}", self.id)

@@ -14,7 +14,7 @@
 //! | the documents' name | here |
 //! | --- | --- |
 //! | `AsyncTask.start` | [`Tasks::start`], [`Tasks::start_bulk`] |
-//! | `AsyncTask.dispatch_event` | [`Tasks::dispatch_replies`], [`Tasks::dispatch_results`] |
+//! | `AsyncTask.dispatch_event` | [`on_answers`], [`Tasks::dispatch_replies`], [`Tasks::dispatch_results`] |
 //! | `AsyncTask.validate_event_type` | [`Payload::validate_event_type`] |
 //! | `AsyncTask.publish_requests` | [`Tasks::publish_requests`] |
 //! | `AsyncTaskResult` | [`TaskResult`] |
@@ -33,6 +33,7 @@
 //!   holds it until then: the lease is `wake_at`, its token the `fence`.
 //! - A finished task tells its parent until the parent is known to have heard, then stays as a tombstone.
 
+mod answers;
 mod children;
 mod driver;
 mod failures;
@@ -49,6 +50,7 @@ mod wake;
 mod window;
 mod world;
 
+pub use answers::{Answer, Answers, on_answers};
 pub use children::{Child, Children, NewChild};
 pub use driver::Tasks;
 pub use failures::{FailureClass, FailurePage, FailureQuery, Failures};

@@ -28,6 +28,21 @@ pub struct MongoSettings {
     pub max_connections: u32,
 }
 
+/// What is remembered, and for how long.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// How long deletions are remembered, in days: longer than topics and dead letters keep records.
+    pub tombstone_days: u32,
+}
+
+impl Retention {
+    /// How long deletions are remembered.
+    pub fn tombstone_life(&self) -> Duration {
+        Duration::from_secs(u64::from(self.tombstone_days) * 86_400)
+    }
+}
+
 /// Connects, with write concern majority and reads from the primary whatever the URI says, and waits for the answer to a ping.
 ///
 /// # Errors

@@ -1,7 +1,5 @@
 //! What an operator may choose; `rsclient.toml` documents each key.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 /// The defaults, with what each key means.
@@ -23,19 +21,11 @@ pub struct Settings {
     /// Whose tokens are taken.
     pub auth: auth::AuthSettings,
     /// What is remembered, and for how long.
-    pub retention: Retention,
+    pub retention: chassis::mongo::Retention,
     /// How much is told at a time.
     pub publishing: Publishing,
     /// What bounds syncs and walks.
     pub sync: async_task::Limits,
-}
-
-/// What is remembered, and for how long.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Retention {
-    /// How long deletions are remembered, in days: longer than topics and dead letters keep records.
-    pub tombstone_days: u32,
 }
 
 /// How much is told at a time.
@@ -44,13 +34,6 @@ pub struct Retention {
 pub struct Publishing {
     /// Most devices that are raised, read and published together.
     pub batch_devices: usize,
-}
-
-impl Retention {
-    /// How long deletions are remembered.
-    pub fn tombstone_life(&self) -> Duration {
-        Duration::from_secs(u64::from(self.tombstone_days) * 24 * 60 * 60)
-    }
 }
 
 impl chassis::ServiceSettings for Settings {

@@ -3,6 +3,11 @@
 use async_task::Payload;
 use serde::{Deserialize, Serialize};
 
+/// What a task that was asked for tells.
+pub(crate) const TASK_REPLY: &str = "TaskReply";
+/// How a record ended.
+pub(crate) const RECORD_REPLY: &str = "RecordReply";
+
 /// A task, parameters included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task_type")]
@@ -33,7 +38,12 @@ impl Payload for Work {
     }
 
     fn replies(&self) -> &'static [&'static str] {
-        &[]
+        match self {
+            Self::Job { .. } | Self::Accounts { .. } | Self::Walk { .. } | Self::Again { .. } => {
+                &[TASK_REPLY]
+            }
+            Self::Bulk { .. } => &[RECORD_REPLY],
+        }
     }
 
     fn window(&self) -> u64 {

@@ -15,7 +15,7 @@ use crate::{
 
 /// A service that has nothing to do.
 #[derive(Clone, Debug)]
-struct Idle;
+pub(crate) struct Idle;
 
 impl Service for Idle {
     type Payload = Work;

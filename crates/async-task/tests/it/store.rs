@@ -37,7 +37,7 @@ pub(crate) fn parent(id: &str) -> Task<Work> {
     Task::parent(id, job_id, payload, At::now(), &Limits::default())
 }
 
-fn bulk(id: &str, keys: Vec<String>) -> Task<Work> {
+pub(crate) fn bulk(id: &str, keys: Vec<String>) -> Task<Work> {
     let payload = Work::Bulk { again: false };
     let job_id = "j-1".parse().unwrap();
     Task::bulk(id.parse().unwrap(), job_id, payload, keys, At::now(), &Limits::default())

@@ -14,7 +14,7 @@ use super::{
     call::{CallId, Entry},
     partition::{KeyId, KeyState, Keyed, Partition, Seq},
 };
-use crate::{EventBusRegistry, registry::Registered};
+use crate::{EventBusRegistry, Lane, registry::Registered};
 
 /// One partition for as long as it is ours.
 pub(crate) struct Assigned<R> {
@@ -80,6 +80,11 @@ impl<R: Keyed> Assigned<R> {
             uncommitted: false,
             front: Standing { since: now, open: Duration::ZERO, told: None },
         }
+    }
+
+    /// The lane in which a key waits: a live record takes along the sync ones behind which its key makes it stand.
+    pub(crate) fn lane(&self, key: KeyId) -> Lane {
+        if self.records.is_urgent(key) { Lane::Live } else { Lane::Sync }
     }
 
     pub(crate) fn registry(&self) -> Option<&EventBusRegistry> {

@@ -106,4 +106,8 @@ impl<R: Keyed> Keyed for Entry<R> {
     fn key(&self) -> Option<&[u8]> {
         self.record.key()
     }
+
+    fn is_urgent(&self) -> bool {
+        self.lane == Lane::Live
+    }
 }

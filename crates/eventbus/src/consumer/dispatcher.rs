@@ -149,9 +149,8 @@ impl<R: Keyed> Dispatcher<R> {
     fn tidy(&mut self) {
         let held: usize = self.partitions.values().map(|it| it.records.len()).sum();
         if self.expiring.len() > 2 * held + 1_000 {
-            let partitions = &self.partitions;
             self.expiring.retain(|Reverse((_, epoch, _, seq))| {
-                partitions.get(epoch).is_some_and(|it| it.records.holds(*seq))
+                self.partitions.get(epoch).is_some_and(|it| it.records.holds(*seq))
             });
         }
     }
@@ -162,10 +161,11 @@ impl<R: Keyed> Dispatcher<R> {
         let Some((_, next)) = assigned.records.ready(key) else { return };
         // Where nobody handles it at the moment, it is lined up when somebody does.
         let Some((_, line)) = assigned.registered else { return };
+        let lane = assigned.lane(key);
         let line = self.lines.get(line);
         match next.has_expired(now) && line.destination.is_some() {
             true => line.expired.push_back((epoch, key)),
-            false => line.lane(next.lane).push_back((epoch, key)),
+            false => line.lane(lane).push_back((epoch, key)),
         }
     }
 

@@ -414,6 +414,20 @@ fn a_live_record_stays_behind_a_sync_one_of_its_key() {
 }
 
 #[test]
+fn a_sync_record_with_a_live_one_behind_it_goes_before_other_sync_ones() {
+    let mut world = world_of(&[(1, Lane::Sync), (2, Lane::Sync), (3, Lane::Sync), (3, Lane::Live)]);
+    for offset in [2, 3] {
+        let call = world.dispatcher.next(world.now()).unwrap();
+        assert_eq!(call.entries[0].record.offset, offset);
+        world.calls.push(call);
+        world.end(0, |_| Ended::Done);
+    }
+    world.begin();
+    assert_eq!(started(&world), [0, 1]);
+    world.finish();
+}
+
+#[test]
 fn the_first_open_record_may_begin_however_many_are_ahead() {
     let mut world = World::new(Kind::One);
     world.assign(0);

@@ -46,6 +46,8 @@ struct KeyQueue<R> {
     /// The next record; nothing while all that there are run.
     head: Option<(Seq, R)>,
     behind: VecDeque<(Seq, R)>,
+    /// The last one that is urgent: those before it are too, because it stands behind them.
+    urgent: Option<Seq>,
 }
 
 /// What the records of a key are doing. While one runs or waits, the others stand behind it.
@@ -65,6 +67,11 @@ pub(crate) enum KeyState {
 pub(crate) trait Keyed {
     /// The key, as on the wire.
     fn key(&self) -> Option<&[u8]>;
+
+    /// Whether somebody waits for it.
+    fn is_urgent(&self) -> bool {
+        false
+    }
 }
 
 /// Where the prefix ends.
@@ -127,12 +134,14 @@ impl<R: Keyed> Partition<R> {
         })
     }
 
-    /// Takes in the broker's next record. Answers its key, and whether that has become ready.
+    /// Takes in the broker's next record. Answers its key, and whether that has become ready, or urgent while it was.
     pub(crate) fn push(&mut self, offset: i64, record: R) -> (KeyId, bool) {
         let seq = self.first + self.window.len() as Seq;
         let (id, is_new) = self.find_or_add(record.key());
         self.window.push_back(Slot { offset, key: id, state: SlotState::New });
         let queue = &mut self.queues[id];
+        let becomes_urgent = record.is_urgent() && !queue.is_urgent();
+        queue.urgent = if record.is_urgent() { Some(seq) } else { queue.urgent };
         if is_new {
             queue.head = Some((seq, record));
         } else {
@@ -140,7 +149,7 @@ impl<R: Keyed> Partition<R> {
             // Where all that there were run, the queue has no head.
             queue.refill();
         }
-        (id, is_new)
+        (id, is_new || (becomes_urgent && queue.state == KeyState::Ready))
     }
 
     fn find_or_add(&mut self, key: Option<&[u8]>) -> (KeyId, bool) {
@@ -165,6 +174,11 @@ impl<R: Keyed> Partition<R> {
     pub(crate) fn ready(&self, key: KeyId) -> Option<(Seq, &R)> {
         let queue = self.queues.get(key).filter(|it| it.state == KeyState::Ready)?;
         queue.head.as_ref().map(|(seq, record)| (*seq, record))
+    }
+
+    /// Whether a key's next record, or one that stands behind it, is urgent.
+    pub(crate) fn is_urgent(&self, key: KeyId) -> bool {
+        self.queues.get(key).is_some_and(KeyQueue::is_urgent)
     }
 
     /// The keys that are ready.
@@ -269,7 +283,11 @@ impl<R: Keyed> Partition<R> {
 
 impl<R> KeyQueue<R> {
     fn new(name: Option<Arc<[u8]>>) -> Self {
-        Self { name, state: KeyState::Ready, head: None, behind: VecDeque::new() }
+        Self { name, state: KeyState::Ready, head: None, behind: VecDeque::new(), urgent: None }
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.head.as_ref().is_some_and(|(head, _)| self.urgent.is_some_and(|it| it >= *head))
     }
 
     fn refill(&mut self) {

@@ -98,7 +98,7 @@ fn messages<'a>(
 async fn a_batch_of_keys_has_one_record_of_each_key_and_each_ends_as_answered() {
     let bus = Bus::new(1).await;
     // Three rounds of twenty keys.
-    bus.publish_all(messages(&bus, (0..60).map(|n| format!("k{:02}", n % 20)))).await;
+    bus.publish_as_one(messages(&bus, (0..60).map(|n| format!("k{:02}", n % 20)))).await;
     let calls = Calls::default();
     let consumer = calls.consume(&bus, Batch::OfKeys(8), |_, deliveries| {
         let answer = |it: &Delivery| match (it.message.key.as_deref(), payload(it).as_str()) {
@@ -131,7 +131,7 @@ async fn a_batch_of_keys_has_one_record_of_each_key_and_each_ends_as_answered() 
 async fn a_batch_of_one_key_has_its_records_in_order_and_begins_again_where_one_waits() {
     let bus = Bus::new(1).await;
     let of_a_and_b = (0..30).map(|n| if n % 10 == 9 { "b" } else { "a" }.to_owned());
-    bus.publish_all(messages(&bus, of_a_and_b)).await;
+    bus.publish_as_one(messages(&bus, of_a_and_b)).await;
     let calls = Calls::default();
     let consumer = calls.consume(&bus, Batch::OfOneKey(10), |_, deliveries| {
         let answer = |it: &Delivery| match (it.message.key.as_deref(), payload(it).as_str()) {
@@ -164,7 +164,7 @@ async fn a_callback_that_answers_too_little_or_panics_loses_nothing() {
                 Batch::OfKeys(_) => format!("k{n}"),
                 Batch::OfOneKey(_) => "k".to_owned(),
             };
-            bus.publish_all(messages(&bus, (0..16).map(key))).await;
+            bus.publish_as_one(messages(&bus, (0..16).map(key))).await;
             let calls = Calls::default();
             let consumer = calls.consume(&bus, batch, move |n, deliveries| {
                 assert!(n > 0 || !panics, "on purpose");
@@ -197,7 +197,7 @@ async fn a_record_that_makes_its_callback_panic_takes_no_other_with_it() {
             Batch::OfOneKey(_) => "k".to_owned(),
         };
         let poison = |n| if n == 4 { "poison" } else { "good" };
-        bus.publish_all((0..8).map(|n| bus.message(Some(&key(n)), poison(n)))).await;
+        bus.publish_as_one((0..8).map(|n| bus.message(Some(&key(n)), poison(n)))).await;
         let calls = Calls::default();
         let consumer = calls.consume(&bus, batch, |_, deliveries| {
             assert!(deliveries.iter().all(|it| payload(it) != "poison"), "on purpose");

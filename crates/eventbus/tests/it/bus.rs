@@ -12,7 +12,7 @@ use eventbus::{
     EventBusMessage, EventBusProducer, EventBusRegistry, Outcome, ProducerSettings, Settings,
     TraceContext,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use rdkafka::{
     ClientConfig, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -148,6 +148,17 @@ impl Bus {
         let send = async |it| self.producer.publish(&it).await.unwrap();
         let mut sent = pin!(stream::iter(messages).map(send).buffered(1_000));
         while sent.next().await.is_some() {}
+    }
+
+    /// Publishes messages so that the broker has them as one batch: a consumer finds all of them or none.
+    pub(crate) async fn publish_as_one(&self, messages: impl IntoIterator<Item = EventBusMessage>) {
+        let mut settings = self.settings.clone();
+        settings.producer.flush_every_message = false;
+        settings.producer.properties.insert("linger.ms".to_owned(), "500".to_owned());
+        let producer =
+            EventBusFactory::new("test", settings).producer(ClientType::Default).unwrap();
+        let send = async |it: EventBusMessage| producer.publish(&it).await.unwrap();
+        join_all(messages.into_iter().map(send)).await;
     }
 
     /// What the group has committed for each partition that has a commit.

@@ -26,7 +26,10 @@ use crate::{
 };
 
 const LATENCY: Duration = Duration::from_millis(5);
+/// Live updates that are measured.
 const SAMPLES: usize = 3_000;
+/// Live updates before those, which are not.
+const WARM_UP: usize = 100;
 /// Live updates a second, with a little less to be sure of.
 const SAMPLES_PER_S: f64 = 48.0;
 const ROUNDS_MAX: usize = 5;
@@ -192,6 +195,9 @@ impl Bench {
         let picked = self.source.homes().step_by(homes).take(live::DEVICES);
         let picked = picked.filter_map(|it| it["devices"].as_array()?.last().cloned()).collect();
         let mut live = Live::new(self.fleet.kafka(), picked, LATENCY)?;
+        // Connections are made and code is loaded by the first ones.
+        live.run(|count| count == WARM_UP).await?;
+        drop(live.arrived(self.fleet.simulator()).await?);
         eprintln!("live updates alone");
         live.run(|count| count == SAMPLES).await?;
         let idle = live.arrived(self.fleet.simulator()).await?;

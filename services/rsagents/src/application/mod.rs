@@ -2,14 +2,12 @@
 
 mod cancel_sync;
 mod failure;
-mod fold_replies;
 mod start_bulk;
 mod start_sync;
 mod steer_sync;
 
 pub use cancel_sync::cancel_sync;
 pub use failure::Failure;
-pub use fold_replies::{fold_replies, fold_results};
 pub use start_bulk::start_bulk;
 pub use start_sync::start_sync;
 pub use steer_sync::steer_sync;

@@ -1,14 +1,12 @@
 //! The Kafka face: requests one by one, replies of one task together.
 
-use async_task::TaskResult;
+use async_task::{Answers, TaskResult, on_answers};
 use eventbus::{Batch, Delivery, EventBusRegistry, Outcome};
 use events::{AdaptorReply, AgentsReply, AgentsRequest, AppliedReply, SyncReply, TopicEvent as _};
 
 use crate::{
     app::App,
-    application::{
-        Failure, cancel_sync, fold_replies, fold_results, start_bulk, start_sync, steer_sync,
-    },
+    application::{Failure, cancel_sync, start_bulk, start_sync, steer_sync},
 };
 
 /// Most replies of one task that are counted together.
@@ -57,54 +55,32 @@ pub async fn on_request(app: &App, delivery: &Delivery) -> Outcome {
 
 /// Handles one attempt at replies of bulks.
 pub async fn on_replies(app: &App, deliveries: &[Delivery]) -> Vec<Outcome> {
-    let read = sort(deliveries, |delivery| match delivery.message.event::<AgentsReply>() {
+    let read = |delivery: &Delivery| match delivery.message.event::<AgentsReply>() {
         Ok(AgentsReply::RSSyncAgentPackagesBulkReply(it)) => Ok(it),
         Ok(AgentsReply::RSSyncAgentPackagesReply(_)) => Err(Outcome::Skipped(ANOTHER_S)),
         Err(error) => Err(malformed(&error.to_string(), delivery.attempt)),
-    });
-    let told: Vec<SyncReply> = read.iter().filter_map(|it| it.as_ref().ok().cloned()).collect();
-    let folded = fold_replies(app, told).await;
-    outcomes(deliveries, &read, folded)
+    };
+    on_answers(deliveries, read, |it: Answers<SyncReply>| async move {
+        let folded = app.tasks.dispatch_replies(&it.task_id, &it.event_type, &it.all).await;
+        folded.map_err(|error| Failure::from(error).problem())
+    })
+    .await
 }
 
 /// Handles one attempt at rsadaptor's replies.
 pub async fn on_results(app: &App, deliveries: &[Delivery]) -> Vec<Outcome> {
-    let read = sort(deliveries, |delivery| match delivery.message.event::<AdaptorReply>() {
+    let read = |delivery: &Delivery| match delivery.message.event::<AdaptorReply>() {
         Ok(AdaptorReply::RSAgentPackageCreatedReply(it)) => Ok(it),
         Ok(AdaptorReply::RSDeviceCreatedReply(_) | AdaptorReply::RSSystemReply(_)) => {
             Err(Outcome::Skipped(ANOTHER_S))
         }
         Err(error) => Err(malformed(&error.to_string(), delivery.attempt)),
-    });
-    let told: Vec<AppliedReply> = read.iter().filter_map(|it| it.as_ref().ok().cloned()).collect();
-    let folded = fold_results(app, told).await;
-    outcomes(deliveries, &read, folded)
-}
-
-/// What each record says, or what becomes of it without having been heard.
-fn sort<T>(
-    deliveries: &[Delivery],
-    read: impl Fn(&Delivery) -> Result<T, Outcome>,
-) -> Vec<Result<T, Outcome>> {
-    deliveries.iter().map(read).collect()
-}
-
-/// What becomes of each record, where those that were heard ended as one.
-fn outcomes<T>(
-    deliveries: &[Delivery],
-    read: &[Result<T, Outcome>],
-    folded: Result<TaskResult, Failure>,
-) -> Vec<Outcome> {
-    let (problem, done) = match folded {
-        Ok(result) => (None, outcome_of(result)),
-        Err(failure) => (Some(failure.problem()), Outcome::Done),
     };
-    let of = |(delivery, read): (&Delivery, &Result<T, Outcome>)| match (read, &problem) {
-        (Err(outcome), _) => outcome.clone(),
-        (Ok(_), Some(problem)) => problem.clone().outcome(delivery.attempt),
-        (Ok(_), None) => done.clone(),
-    };
-    deliveries.iter().zip(read).map(of).collect()
+    on_answers(deliveries, read, |it: Answers<AppliedReply>| async move {
+        let folded = app.tasks.dispatch_results(&it.task_id, &it.event_type, &it.all).await;
+        folded.map_err(|error| Failure::from(error).problem())
+    })
+    .await
 }
 
 fn outcome_of(result: TaskResult) -> Outcome {

@@ -1,11 +1,12 @@
 //! The Kafka face: one event, one use case.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
+use async_task::{Answers, on_answers};
 use eventbus::{Batch, Delivery, EventBusMessage, EventBusRegistry, Outcome};
 use events::{
     AdaptorReply, AppliedReply, ClientReply, ClientRequest, ConfigurationEvent, ProvisioningEvent,
-    RequestId, SyncReply, Topic, TopicEvent,
+    SyncReply, Topic, TopicEvent,
 };
 
 use crate::{
@@ -31,19 +32,20 @@ pub fn registries(app: &App) -> Vec<EventBusRegistry> {
             async move { on_record(&app, &delivery).await }
         })
     };
-    let of_one_task = |topic: &Topic| {
-        let app = app.clone();
-        EventBusRegistry::batch(topic.name, Batch::OfOneKey(REPLIES_MAX), move |deliveries| {
-            let app = app.clone();
-            async move { on_replies(&app, &deliveries).await }
-        })
-    };
+    let (replies, results) = (app.clone(), app.clone());
+    let of_one_task = Batch::OfOneKey(REPLIES_MAX);
     vec![
         one(ProvisioningEvent::topic()),
         one(ConfigurationEvent::topic()),
         one(ClientRequest::topic()),
-        of_one_task(ClientReply::topic()),
-        of_one_task(AdaptorReply::topic()),
+        EventBusRegistry::batch(ClientReply::topic().name, of_one_task, move |deliveries| {
+            let app = replies.clone();
+            async move { on_replies(&app, &deliveries).await }
+        }),
+        EventBusRegistry::batch(AdaptorReply::topic().name, of_one_task, move |deliveries| {
+            let app = results.clone();
+            async move { on_results(&app, &deliveries).await }
+        }),
     ]
 }
 
@@ -64,77 +66,40 @@ pub async fn on_record(app: &App, delivery: &Delivery) -> Outcome {
     }
 }
 
-/// Handles replies to one task, all of them in one write.
+/// Handles what bulks tell the task that asked for them.
 pub async fn on_replies(app: &App, deliveries: &[Delivery]) -> Vec<Outcome> {
-    let mut replies = Replies::default();
-    let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(deliveries.len());
-    for delivery in deliveries {
-        outcomes.push(match replies.take(&delivery.message) {
-            Ok(()) => None,
-            Err(failure) => Some(failure.problem().outcome(delivery.attempt)),
-        });
-    }
-    let dispatched = replies.dispatch(app).await;
-    let outcome = |delivery: &Delivery| match &dispatched {
-        Ok(true) => Outcome::Done,
-        Ok(false) => Outcome::Skipped("nobody_waits"),
-        Err(failure) => failure.problem().outcome(delivery.attempt),
+    let told = |delivery: &Delivery| match read_in(delivery)? {
+        ClientReply::RSSyncSystemReply(it)
+        | ClientReply::RSSyncAccountsReply(it)
+        | ClientReply::RSSyncAccountsBulkReply(it) => Ok(it),
     };
-    let each = outcomes.into_iter().zip(deliveries);
-    each.map(|(known, delivery)| known.unwrap_or_else(|| outcome(delivery))).collect()
+    on_answers(deliveries, told, |it: Answers<SyncReply>| async move {
+        let dispatched = app.tasks().dispatch_replies(&it.task_id, &it.event_type, &it.all).await;
+        dispatched.map_err(|err| Failure::from(err).problem())
+    })
+    .await
 }
 
-/// Replies by the task that waits for them.
-#[derive(Default)]
-struct Replies {
-    of_children: BTreeMap<RequestId, Vec<SyncReply>>,
-    of_records: BTreeMap<RequestId, Vec<AppliedReply>>,
-}
-
-impl Replies {
-    fn take(&mut self, message: &EventBusMessage) -> Result<(), Failure> {
-        if message.topic == AdaptorReply::topic().name {
-            let reply = match read(message)? {
-                AdaptorReply::RSDeviceCreatedReply(it)
-                | AdaptorReply::RSAgentPackageCreatedReply(it)
-                | AdaptorReply::RSSystemReply(it) => it,
-            };
-            let task = task_of(&reply.request_id)?;
-            self.of_records.entry(task).or_default().push(reply);
-        } else {
-            let reply = match read(message)? {
-                ClientReply::RSSyncSystemReply(it)
-                | ClientReply::RSSyncAccountsReply(it)
-                | ClientReply::RSSyncAccountsBulkReply(it) => it,
-            };
-            let task = task_of(&reply.request_id)?;
-            self.of_children.entry(task).or_default().push(reply);
-        }
-        Ok(())
-    }
-
-    /// Answers whether anybody has waited for any of them.
-    async fn dispatch(&self, app: &App) -> Result<bool, Failure> {
-        let (tasks, mut waited) = (app.tasks(), false);
-        for (task, replies) in &self.of_children {
-            waited |= tasks.dispatch_replies(task, replies).await?.changed;
-        }
-        let mut gather = false;
-        for (task, results) in &self.of_records {
-            let result = tasks.dispatch_results(task, results).await?;
-            waited |= result.changed;
-            gather |= !result.completed;
-        }
-        if gather {
+/// Handles rsadaptor's replies to the bulk that sent the records.
+pub async fn on_results(app: &App, deliveries: &[Delivery]) -> Vec<Outcome> {
+    let told = |delivery: &Delivery| match read_in(delivery)? {
+        AdaptorReply::RSDeviceCreatedReply(it)
+        | AdaptorReply::RSAgentPackageCreatedReply(it)
+        | AdaptorReply::RSSystemReply(it) => Ok(it),
+    };
+    on_answers(deliveries, told, |it: Answers<AppliedReply>| async move {
+        let dispatched = app.tasks().dispatch_results(&it.task_id, &it.event_type, &it.all).await;
+        let result = dispatched.map_err(|err| Failure::from(err).problem())?;
+        if result.changed && !result.completed {
             tokio::time::sleep(GATHER).await;
         }
-        Ok(waited)
-    }
+        Ok(result)
+    })
+    .await
 }
 
-fn task_of(request_id: &RequestId) -> Result<RequestId, Failure> {
-    let task = request_id.task_id().parse();
-    task.map_err(|err: events::InvalidId| Failure::Malformed(err.to_string()))
+fn read_in<E: TopicEvent>(delivery: &Delivery) -> Result<E, Outcome> {
+    read(&delivery.message).map_err(|failure| failure.problem().outcome(delivery.attempt))
 }
 
 async fn on_request(app: &App, message: &EventBusMessage) -> Result<Effect, Failure> {

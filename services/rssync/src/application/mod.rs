@@ -15,5 +15,5 @@ pub use list_failures::{FailureCursor, WantedFailures, list_failures};
 pub use list_jobs::{FoundJobs, list_jobs};
 pub use start_job::start_job;
 pub use steer_job::{Action, steer_job};
-pub use take_replies::{Heard, take_replies};
+pub use take_replies::take_replies;
 pub use tend_scopes::{tend_scopes, tend_scopes_until};

@@ -1,46 +1,26 @@
 //! What rsclient and rsagents tell of a job.
 
-use async_task::{TaskError, TaskStore as _};
-use events::{RequestId, SyncReply, SyncStatus};
+use async_task::{Answers, TaskResult, TaskStore as _};
+use events::{SyncReply, SyncStatus};
 
 use super::Failure;
 use crate::{app::App, domain::contradicts};
 
-/// What came of replies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// They moved the job.
-    Counted,
-    /// They are repeated, late, or answer nothing that was asked here.
-    NothingNew,
-    /// The job is one of another version of this service. That one asks again where it misses an answer.
-    OfAnotherVersion,
-}
-
-/// Counts replies of one job, and takes the next step where they were the last of one.
+/// Counts replies of one job, and takes the next step where they were the last of one. A service that stands still
+/// where the job does not, or the other way round, is told again.
 ///
 /// # Errors
 /// Store or bus failed; the same replies once more do no harm.
-pub async fn take_replies(
-    app: &App,
-    task_id: &RequestId,
-    replies: &[SyncReply],
-) -> Result<Heard, Failure> {
-    let result = match app.tasks.dispatch_replies(task_id, replies).await {
-        Ok(result) => result,
-        Err(TaskError::Foreign(_)) => return Ok(Heard::OfAnotherVersion),
-        Err(error) => return Err(error.into()),
-    };
-    if !result.changed {
-        return Ok(Heard::NothingNew);
-    }
-    let last = replies.last().filter(|it| it.status == SyncStatus::Running);
-    if let Some(last) = last.filter(|_| !result.completed)
-        && let Some(job) = app.tasks.store().find(task_id).await?
+pub async fn take_replies(app: &App, replies: Answers<SyncReply>) -> Result<TaskResult, Failure> {
+    let Answers { task_id, event_type, all } = replies;
+    let result = app.tasks.dispatch_replies(&task_id, &event_type, &all).await?;
+    let last = all.last().filter(|it| it.status == SyncStatus::Running);
+    if let Some(last) = last.filter(|_| result.changed && !result.completed)
+        && let Some(job) = app.tasks.store().find(&task_id).await?
         && job.holds_open(&last.request_id)
         && contradicts(&job, last.reason.as_deref())
     {
         app.services.tell_again(&job).await?;
     }
-    Ok(Heard::Counted)
+    Ok(result)
 }

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use async_task::{At, Child, NewChild, Next, Order, Result, Sent, Service, State, Task, Tasks};
 use events::{JobId, RequestId, Revision, SyncReply, SyncStatus};
 
-use crate::payload::Work;
+use crate::payload::{RECORD_REPLY, TASK_REPLY, Work};
 
 use super::{
     backend::key_of,
@@ -255,7 +255,7 @@ pub(super) async fn handle(
     }
     if let Some(last) = replies.last() {
         let task_id = last.request_id.task_id().parse().unwrap();
-        tasks.dispatch_replies(&task_id, &replies).await?;
+        tasks.dispatch_replies(&task_id, TASK_REPLY, &replies).await?;
         if to_job {
             contradict(&service, &task_id, last).await?;
         }
@@ -263,7 +263,7 @@ pub(super) async fn handle(
     if let Some((last, _)) = results.last() {
         let task_id = last.request_id.task_id().parse().unwrap();
         let (replies, copies): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-        tasks.dispatch_results(&task_id, &replies).await?;
+        tasks.dispatch_results(&task_id, RECORD_REPLY, &replies).await?;
         let mut world = service.world.lock();
         copies.into_iter().for_each(|it| world.ledger.note_heard(it));
     }
