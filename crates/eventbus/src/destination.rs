@@ -11,10 +11,16 @@ use metrics::{Counter, Gauge};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use tokio::time::Instant;
 
+use crate::Lane;
+
 /// The longest random part of a probe interval, as a share of it: processes that opened together probe apart.
 const PROBE_JITTER: f64 = 0.2;
 /// What is left of the concurrency when the destination asks for less.
 const DECREASE: f64 = 0.5;
+/// So much of the concurrency is left to live records that may come, which would stand behind a whole sync otherwise.
+const LEFT_TO_LIVE: f64 = 0.125;
+/// How long after a live record others are expected.
+const LIVE_FOLLOW: Duration = Duration::from_secs(1);
 /// How much of a second's rate may leave at once.
 const BURST_SECONDS: f64 = 0.1;
 
@@ -28,6 +34,10 @@ pub struct DestinationSettings {
     /// So many records at a time are allowed however much it asks for less.
     #[serde(deserialize_with = "at_least_one")]
     pub concurrency_min: usize,
+    /// So much of the concurrency, 0.0 to 1.0, is left to live records while there are any: a sync slows down beside
+    /// them, not they beside it.
+    #[serde(deserialize_with = "share")]
+    pub live_share: f64,
     /// Most records that set out in a second; 0.0 is no limit.
     #[serde(deserialize_with = "rate")]
     pub rate_per_second: f64,
@@ -138,9 +148,9 @@ impl Destination {
         self.state().probe_interval()
     }
 
-    /// Lets one more record set out, or not.
-    pub(crate) fn admit(&self, now: Instant) -> Admission {
-        let admission = self.state().admit(now);
+    /// Lets one more record of this lane set out, or not.
+    pub(crate) fn admit(&self, now: Instant, lane: Lane) -> Admission {
+        let admission = self.state().admit(now, lane);
         match admission {
             Admission::Go(place) => Admission::Go(Pass { destination: self.clone(), place }),
             Admission::NotBefore(at) => Admission::NotBefore(at),
@@ -235,6 +245,11 @@ struct State {
     limit: f64,
     decreased_at: Option<Instant>,
     on_their_way: usize,
+    /// Those of them that are of a sync, and how many of those there may be, by the last one that asked.
+    sync_on_their_way: usize,
+    sync_places: usize,
+    /// When the last live record set out.
+    live_at: Option<Instant>,
     /// In a row.
     failures: u32,
     circuit: Circuit,
@@ -245,8 +260,8 @@ struct State {
     probes: u64,
     tokens: f64,
     filled_at: Instant,
-    /// Somebody was told to wait for a change and has not heard of one since.
-    somebody_waits: bool,
+    /// A record of this lane, live before sync, was told to wait for a change and has not heard of one since.
+    waiting: Option<Lane>,
 }
 
 #[derive(Clone, Debug)]
@@ -271,9 +286,13 @@ enum Severity {
     Refusal,
 }
 
-/// What a record that is on its way holds: its number, where it is a probe.
+/// What a record that is on its way holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place(Option<u64>);
+struct Place {
+    lane: Lane,
+    /// Its number, where it is a probe.
+    probe: Option<u64>,
+}
 
 impl State {
     fn new(settings: DestinationSettings, now: Instant) -> Self {
@@ -282,6 +301,9 @@ impl State {
             limit: settings.concurrency_max.max(1) as f64,
             decreased_at: None,
             on_their_way: 0,
+            sync_on_their_way: 0,
+            sync_places: 0,
+            live_at: None,
             failures: 0,
             circuit: Circuit::Closed,
             opened_at: None,
@@ -289,7 +311,7 @@ impl State {
             probes: 0,
             tokens: 0.0,
             filled_at: now,
-            somebody_waits: false,
+            waiting: None,
         };
         it.tokens = it.burst();
         it
@@ -303,35 +325,64 @@ impl State {
         Duration::from_secs_f64(self.settings.probe_interval_seconds)
     }
 
-    fn admit(&mut self, now: Instant) -> Admission<Place> {
+    fn admit(&mut self, now: Instant, lane: Lane) -> Admission<Place> {
         if let Circuit::Open(Open { next_probe_at, probe: None, .. }) = self.circuit
             && now < next_probe_at
         {
-            self.somebody_waits = true;
+            self.wait(lane);
             return Admission::NotBefore(next_probe_at);
         }
-        if self.is_full() {
-            self.somebody_waits = true;
+        match lane {
+            Lane::Live => self.live_at = Some(now),
+            Lane::Sync => self.sync_places = self.places_of_sync(now),
+        }
+        if self.is_full(lane) {
+            self.wait(lane);
             return Admission::NotNow;
         }
         if let Err(at) = self.take_token(now) {
             return Admission::NotBefore(at);
         }
         self.on_their_way += 1;
-        let Circuit::Open(open) = &mut self.circuit else { return Admission::Go(Place(None)) };
+        self.sync_on_their_way += usize::from(lane == Lane::Sync);
+        let Circuit::Open(open) = &mut self.circuit else {
+            return Admission::Go(Place { lane, probe: None });
+        };
         self.probes += 1;
         open.probe = Some(self.probes);
-        Admission::Go(Place(open.probe))
+        Admission::Go(Place { lane, probe: open.probe })
     }
 
-    /// Whether nobody may set out until somebody is back or something is heard.
-    fn is_full(&self) -> bool {
+    fn wait(&mut self, lane: Lane) {
+        self.waiting = match self.waiting {
+            Some(Lane::Live) => Some(Lane::Live),
+            Some(Lane::Sync) | None => Some(lane),
+        };
+    }
+
+    /// Whether no record of this lane may set out until somebody is back or something is heard.
+    fn is_full(&self, lane: Lane) -> bool {
         let probing = matches!(self.circuit, Circuit::Open(Open { probe: Some(_), .. }));
-        probing || self.on_their_way >= self.concurrency()
+        let its_own_are_taken = match lane {
+            Lane::Live => false,
+            Lane::Sync => self.sync_on_their_way >= self.sync_places,
+        };
+        probing || its_own_are_taken || self.on_their_way >= self.concurrency()
     }
 
-    fn give_back(&mut self, Place(number): Place) {
+    /// How many records of syncs may be on their way: at least one.
+    fn places_of_sync(&self, now: Instant) -> usize {
+        let live_follow =
+            self.live_at.is_some_and(|it| now.saturating_duration_since(it) < LIVE_FOLLOW);
+        let left = if live_follow { self.settings.live_share } else { LEFT_TO_LIVE };
+        let places = self.concurrency();
+        let left = (places as f64 * left.max(LEFT_TO_LIVE)).floor() as usize;
+        places.saturating_sub(left).max(1)
+    }
+
+    fn give_back(&mut self, Place { lane, probe: number }: Place) {
         self.on_their_way -= 1;
+        self.sync_on_their_way -= usize::from(lane == Lane::Sync);
         // A probe of which nothing was heard leaves its time to the next one.
         if let Circuit::Open(Open { probe, .. }) = &mut self.circuit
             && number.is_some()
@@ -436,7 +487,8 @@ impl State {
 
     /// Whether those who wait are to ask again.
     fn must_tell(&mut self) -> bool {
-        !self.is_full() && std::mem::take(&mut self.somebody_waits)
+        let tells = self.waiting.is_some_and(|it| !self.is_full(it));
+        tells && self.waiting.take().is_some()
     }
 }
 
@@ -461,6 +513,14 @@ fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     match rate == 0.0 || (0.001..=1e6).contains(&rate) {
         true => Ok(rate),
         false => Err(de::Error::custom("it must be 0, or 0.001 to 1000000 in a second")),
+    }
+}
+
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(share),
+        false => Err(de::Error::custom("it must be 0.0 to 1.0")),
     }
 }
 

@@ -9,6 +9,7 @@ use super::*;
 const SETTINGS: DestinationSettings = DestinationSettings {
     concurrency_max: 8,
     concurrency_min: 2,
+    live_share: 0.5,
     rate_per_second: 0.0,
     open_after_failures: 3,
     probe_interval_seconds: 5.0,
@@ -38,7 +39,7 @@ impl Run {
     }
 
     fn admit(&mut self) -> Admission<Place> {
-        self.state.admit(self.now)
+        self.state.admit(self.now, Lane::Live)
     }
 
     fn go(&mut self) -> Place {
@@ -85,6 +86,45 @@ fn trouble() -> Heard {
 
 fn refused() -> Heard {
     Heard::Refused("401".to_owned())
+}
+
+#[test]
+fn a_sync_leaves_places_to_live_records_and_is_told_when_one_of_its_own_is_free() {
+    let mut run = Run::new(DestinationSettings { concurrency_max: 16, ..SETTINGS });
+    let mut of_sync = Vec::new();
+    while let Admission::Go(place) = run.state.admit(run.now, Lane::Sync) {
+        of_sync.push(place);
+    }
+    assert_eq!(of_sync.len(), 14);
+    let live = [run.go(), run.go()];
+    run.refused();
+    // What the live ones give back is for live ones.
+    live.into_iter().for_each(|it| run.state.give_back(it));
+    assert!(run.state.must_tell());
+    run.at(1.0);
+    assert!(matches!(run.state.admit(run.now, Lane::Sync), Admission::NotNow));
+    assert!(!run.state.must_tell());
+    run.state.give_back(of_sync.remove(0));
+    assert!(run.state.must_tell());
+    assert!(matches!(run.state.admit(run.now, Lane::Sync), Admission::Go(_)));
+}
+
+#[test]
+fn a_sync_slows_down_while_live_records_come_and_speeds_up_behind_them() {
+    let mut run = Run::new(DestinationSettings { concurrency_max: 16, ..SETTINGS });
+    let mut of_sync = Vec::new();
+    let mut begin = |run: &mut Run| {
+        while let Admission::Go(place) = run.state.admit(run.now, Lane::Sync) {
+            of_sync.push(place);
+        }
+        of_sync.len()
+    };
+    let live = run.go();
+    run.state.give_back(live);
+    run.at(0.9);
+    assert_eq!(begin(&mut run), 8);
+    run.at(1.1);
+    assert_eq!(begin(&mut run), 14);
 }
 
 #[test]
@@ -321,7 +361,7 @@ fn who_watches_is_told_and_a_dropped_pass_gives_its_place_back() {
     destination.watch(Box::new(move || {
         count.fetch_add(1, Ordering::Relaxed);
     }));
-    let admit = || destination.admit(Instant::now());
+    let admit = || destination.admit(Instant::now(), Lane::Live);
     let Admission::Go(pass) = admit() else { panic!("there is room") };
     assert!(matches!(admit(), Admission::NotNow));
     drop(pass);
@@ -330,7 +370,7 @@ fn who_watches_is_told_and_a_dropped_pass_gives_its_place_back() {
     destination.heard(Instant::now(), refused());
     assert_eq!(destination.open_for().as_deref(), Some("401"));
     let Admission::NotBefore(at) = admit() else { panic!("it is open") };
-    let Admission::Go(probe) = destination.admit(at) else { panic!("a probe is due") };
+    let Admission::Go(probe) = destination.admit(at, Lane::Live) else { panic!("a probe is due") };
     assert_eq!(destination.heard(Instant::now(), Heard::Well), Some(Change::Closed));
     assert_eq!((destination.open_for(), destination.concurrency()), (None, 1));
     assert!(matches!(admit(), Admission::NotNow));
@@ -453,8 +493,8 @@ impl Model {
 
     /// Whether who waits as it was told to misses nothing: asking earlier would have had no other answer.
     fn misses_nothing(&self) -> bool {
-        match (&self.answered, self.run.state.clone().admit(self.run.now)) {
-            (Answered::NotNow, _) => self.run.state.is_full(),
+        match (&self.answered, self.run.state.clone().admit(self.run.now, Lane::Live)) {
+            (Answered::NotNow, _) => self.run.state.is_full(Lane::Live),
             (Answered::NotBefore(at), Admission::Go(_)) => self.run.now + ROUNDING >= *at,
             (Answered::NotBefore(_), Admission::NotNow | Admission::NotBefore(_))
             | (Answered::Nothing, _) => true,

@@ -122,7 +122,7 @@ mod tests {
         let settings: Settings =
             chassis::settings::load("rsadaptor", DEFAULTS, None, none).unwrap();
         assert_eq!(settings.gate.limits().early, Duration::from_secs(30));
-        assert_eq!(settings.destination.concurrency_max, 256);
+        assert_eq!(settings.destination.concurrency_max, 384);
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl<R: Keyed> Dispatcher<R> {
         }
         let waiter = self.first_of(line, |it| it.lane(lane), |_| true)?;
         let it = self.lines.get(line);
-        let pass = match it.destination.as_ref().map(|it| it.admit(now)) {
+        let pass = match it.destination.as_ref().map(|it| it.admit(now, lane)) {
             None => None,
             Some(Admission::Go(pass)) => Some(pass),
             Some(Admission::NotBefore(at)) => {

@@ -131,6 +131,7 @@ impl World {
         let settings = DestinationSettings {
             concurrency_max: 3,
             concurrency_min: 1,
+            live_share: 0.5,
             rate_per_second: 0.0,
             open_after_failures: 2,
             probe_interval_seconds: 0.001,

@@ -27,6 +27,7 @@ fn destination() -> DestinationSettings {
     DestinationSettings {
         concurrency_max: 16,
         concurrency_min: 2,
+        live_share: 0.5,
         rate_per_second: 0.0,
         open_after_failures: 3,
         probe_interval_seconds: 0.05,

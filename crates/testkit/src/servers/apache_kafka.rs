@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::certificates::Certificates;
+use crate::{certificates::Certificates, environment::variable};
 
 use super::{
     Process, RunFolder, answers, find_program,
@@ -277,7 +277,10 @@ impl Launch {
 
 fn java(program: &Path, libs: &Path, folder: &Path) -> Command {
     let mut java = Command::new(program);
-    java.args(HEAP);
+    match variable("KAFKA_JVM_PERFORMANCE_OPTS") {
+        Some(chosen) => java.args(chosen.split_whitespace()),
+        None => java.args(HEAP),
+    };
     let logging = folder.join("log4j2.properties");
     java.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
     java.arg("-cp").arg(libs.join("*"));

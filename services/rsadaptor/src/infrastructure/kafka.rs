@@ -129,6 +129,8 @@ fn reply(
         // Records of a sync have no span of their own; their replies stay in their trace.
         reply.trace_id = message.trace_id.clone();
     }
+    // Nobody is in a hurry for it where nobody was for the record.
+    reply.attributes.lane = message.attributes.lane;
     reply.attributes.subject = Some(resource.as_str().to_owned());
     reply.attributes.tenant = message.attributes.tenant.as_ref().or(tenant).cloned();
     reply
