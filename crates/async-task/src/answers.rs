@@ -40,6 +40,9 @@ pub struct Answers<A> {
     pub all: Vec<A>,
 }
 
+/// Where answers stand among the deliveries, and what they say.
+type Places<A> = (Vec<usize>, Vec<A>);
+
 /// Handles answers: `read` says what a record says or what becomes of it unheard, `dispatch` has one task count what is
 /// for it. Answers what becomes of each record.
 pub async fn on_answers<A, F>(
@@ -52,7 +55,7 @@ where
     F: Future<Output = Result<TaskResult, Problem>>,
 {
     let mut outcomes = vec![Outcome::Done; deliveries.len()];
-    let mut tasks: BTreeMap<(RequestId, &str), (Vec<usize>, Vec<A>)> = BTreeMap::new();
+    let mut tasks: BTreeMap<(RequestId, &str), Places<A>> = BTreeMap::new();
     for (at, delivery) in deliveries.iter().enumerate() {
         match read(delivery).and_then(|it| Ok((task_of(&it, delivery)?, it))) {
             Ok((task_id, answer)) => {

@@ -337,14 +337,15 @@ fn the_time_that_it_is_open_adds_up() {
 
 #[test]
 fn settings_that_cannot_work_are_refused() {
-    let good = r#"{"concurrency_max":64,"concurrency_min":1,"rate_per_second":0.0,
-        "open_after_failures":10,"probe_interval_seconds":5.0}"#;
+    let good = r#"{"concurrency_max":64,"concurrency_min":1,"live_share":0.5,
+        "rate_per_second":0.0,"open_after_failures":10,"probe_interval_seconds":5.0}"#;
     let read = |text: &str| serde_json::from_str::<DestinationSettings>(text);
     read(good).unwrap();
     for (from, to) in [
         ("\"concurrency_max\":64", "\"concurrency_max\":0"),
         ("\"concurrency_min\":1", "\"concurrency_min\":0"),
         ("\"open_after_failures\":10", "\"open_after_failures\":0"),
+        ("\"live_share\":0.5", "\"live_share\":1.5"),
         ("0.0", "-1.0"),
         ("5.0", "0.0"),
         ("5.0", "1e9"),
@@ -454,12 +455,12 @@ impl Model {
             Admission::Go(place) => {
                 assert!(self.places.len() < before.concurrency());
                 match before.circuit {
-                    Circuit::Closed => assert_eq!(place, Place(None)),
+                    Circuit::Closed => assert_eq!(place, Place { lane: Lane::Live, probe: None }),
                     Circuit::Open(open) => {
-                        assert!(
-                            open.probe.is_none_or(|it| !self.places.contains(&Place(Some(it))))
-                        );
-                        assert!(place.0.is_some() && self.run.now >= self.probe_from);
+                        assert!(open.probe.is_none_or(|it| {
+                            !self.places.contains(&Place { lane: Lane::Live, probe: Some(it) })
+                        }));
+                        assert!(place.probe.is_some() && self.run.now >= self.probe_from);
                     }
                 }
                 self.places.push(place);

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the event bus, or a fleet's full sync, beside what the machine allows, against bars.
 
+mod cancel;
 mod full_sync;
 mod live;
 mod load;

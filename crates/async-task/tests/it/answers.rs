@@ -26,7 +26,7 @@ fn applied(request_id: &str) -> AppliedReply {
     AppliedReply {
         request_id: request_id.parse().unwrap(),
         job_id: Some("j-1".parse().unwrap()),
-        resource: "d-1".parse().unwrap(),
+        resource: "d-1".to_owned().try_into().unwrap(),
         revision: Revision::try_from(1).unwrap(),
         held_revision: None,
         status: ReplyStatus::Applied,

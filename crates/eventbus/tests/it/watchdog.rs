@@ -130,6 +130,7 @@ async fn the_time_of_an_open_circuit_is_no_standing_still() {
         DestinationSettings {
             concurrency_max: 4,
             concurrency_min: 1,
+            live_share: 0.5,
             rate_per_second: 0.0,
             open_after_failures: 1,
             probe_interval_seconds: 0.1,

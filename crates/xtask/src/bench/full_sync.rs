@@ -17,6 +17,7 @@ use testkit::{
 
 use super::{
     Options,
+    cancel::{self, Backend},
     live::{self, Live, Sample, p99_ms},
     load, memory,
 };
@@ -99,6 +100,9 @@ async fn measure(options: &Options, folder: &RunFolder) -> Result<Map<String, Va
     bench.sync().await?;
     let largest = if options.skip_live { bench.look_on().await? } else { bench.live().await? };
     bench.figure("max_task_document_bytes", largest);
+    if !options.skip_live {
+        bench.cancel().await?;
+    }
     let Compared { missing, extra, different, examples } = bench.compared;
     examples.iter().for_each(|it| eprintln!("{it}"));
     let mut figures = bench.figures;
@@ -247,6 +251,18 @@ impl Bench {
         let mut samples = live.arrived(self.fleet.simulator()).await?;
         samples.retain(|it| within.iter().any(|sync| it.is_within(*sync)));
         Ok((samples, within.len(), largest))
+    }
+
+    /// Full syncs that are cancelled, also while the backend is down. It holds a part of everything then.
+    async fn cancel(&mut self) -> Result<()> {
+        eprintln!("full syncs that are cancelled");
+        let limit = limit(self.source.devices());
+        for (name, backend) in [("cancelled", Backend::Up), ("cancelled_while_down", Backend::Down)]
+        {
+            let found = cancel::measure(&mut self.fleet, backend, limit).await?;
+            self.figure(name, found);
+        }
+        Ok(())
     }
 
     /// One more sync, only to look at the documents of its tasks.
