@@ -1,6 +1,8 @@
 //! What protects a destination, the backend behind callbacks: how many records are on their way to it at a time, how
 //! many set out in a second, and a circuit breaker that holds all of them back while it is in trouble.
 
+mod settings;
+
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,9 +10,9 @@ use std::{
 };
 
 use metrics::{Counter, Gauge};
-use serde::{Deserialize, Deserializer, Serialize, de};
 use tokio::time::Instant;
 
+pub use self::settings::DestinationSettings;
 use crate::Lane;
 
 /// The longest random part of a probe interval, as a share of it: processes that opened together probe apart.
@@ -23,31 +25,6 @@ const LEFT_TO_LIVE: f64 = 0.125;
 const LIVE_FOLLOW: Duration = Duration::from_secs(1);
 /// How much of a second's rate may leave at once.
 const BURST_SECONDS: f64 = 0.1;
-
-/// What an operator may choose of a destination.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct DestinationSettings {
-    /// Most records on their way to it at a time. It begins here and comes back to it.
-    #[serde(deserialize_with = "at_least_one")]
-    pub concurrency_max: usize,
-    /// So many records at a time are allowed however much it asks for less.
-    #[serde(deserialize_with = "at_least_one")]
-    pub concurrency_min: usize,
-    /// So much of the concurrency, 0.0 to 1.0, is left to live records while there are any: a sync slows down beside
-    /// them, not they beside it.
-    #[serde(deserialize_with = "share")]
-    pub live_share: f64,
-    /// Most records that set out in a second; 0.0 is no limit.
-    #[serde(deserialize_with = "rate")]
-    pub rate_per_second: f64,
-    /// So many failures in a row, over all records, open the circuit.
-    #[serde(deserialize_with = "at_least_one")]
-    pub open_after_failures: u32,
-    /// While the circuit is open, one record tries every so many seconds.
-    #[serde(deserialize_with = "seconds")]
-    pub probe_interval_seconds: f64,
-}
 
 /// What records are on their way to. Cheap to clone; clones are the same destination.
 #[derive(Clone)]
@@ -494,42 +471,6 @@ impl State {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn at_least_one<'de, D, N>(deserializer: D) -> Result<N, D::Error>
-where
-    D: Deserializer<'de>,
-    N: Deserialize<'de> + Default + PartialEq,
-{
-    let number = N::deserialize(deserializer)?;
-    if number == N::default() {
-        return Err(de::Error::custom("it must be at least 1"));
-    }
-    Ok(number)
-}
-
-fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let rate = f64::deserialize(deserializer)?;
-    match rate == 0.0 || (0.001..=1e6).contains(&rate) {
-        true => Ok(rate),
-        false => Err(de::Error::custom("it must be 0, or 0.001 to 1000000 in a second")),
-    }
-}
-
-fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let share = f64::deserialize(deserializer)?;
-    match (0.0..=1.0).contains(&share) {
-        true => Ok(share),
-        false => Err(de::Error::custom("it must be 0.0 to 1.0")),
-    }
-}
-
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let seconds = f64::deserialize(deserializer)?;
-    match (0.001..=86_400.0).contains(&seconds) {
-        true => Ok(seconds),
-        false => Err(de::Error::custom("it must be 0.001 to 86400 seconds")),
-    }
 }
 
 #[cfg(test)]

@@ -88,44 +88,8 @@ fn refused() -> Heard {
     Heard::Refused("401".to_owned())
 }
 
-#[test]
-fn a_sync_leaves_places_to_live_records_and_is_told_when_one_of_its_own_is_free() {
-    let mut run = Run::new(DestinationSettings { concurrency_max: 16, ..SETTINGS });
-    let mut of_sync = Vec::new();
-    while let Admission::Go(place) = run.state.admit(run.now, Lane::Sync) {
-        of_sync.push(place);
-    }
-    assert_eq!(of_sync.len(), 14);
-    let live = [run.go(), run.go()];
-    run.refused();
-    // What the live ones give back is for live ones.
-    live.into_iter().for_each(|it| run.state.give_back(it));
-    assert!(run.state.must_tell());
-    run.at(1.0);
-    assert!(matches!(run.state.admit(run.now, Lane::Sync), Admission::NotNow));
-    assert!(!run.state.must_tell());
-    run.state.give_back(of_sync.remove(0));
-    assert!(run.state.must_tell());
-    assert!(matches!(run.state.admit(run.now, Lane::Sync), Admission::Go(_)));
-}
-
-#[test]
-fn a_sync_slows_down_while_live_records_come_and_speeds_up_behind_them() {
-    let mut run = Run::new(DestinationSettings { concurrency_max: 16, ..SETTINGS });
-    let mut of_sync = Vec::new();
-    let mut begin = |run: &mut Run| {
-        while let Admission::Go(place) = run.state.admit(run.now, Lane::Sync) {
-            of_sync.push(place);
-        }
-        of_sync.len()
-    };
-    let live = run.go();
-    run.state.give_back(live);
-    run.at(0.9);
-    assert_eq!(begin(&mut run), 8);
-    run.at(1.1);
-    assert_eq!(begin(&mut run), 14);
-}
+#[path = "destination_lane_tests.rs"]
+mod lanes;
 
 #[test]
 fn as_many_set_out_as_are_allowed_and_who_is_back_makes_room() {
@@ -333,25 +297,6 @@ fn the_time_that_it_is_open_adds_up() {
     run.open();
     let now = run.at(21.0);
     assert_eq!(run.state.open_time(now), Duration::from_secs(8));
-}
-
-#[test]
-fn settings_that_cannot_work_are_refused() {
-    let good = r#"{"concurrency_max":64,"concurrency_min":1,"live_share":0.5,
-        "rate_per_second":0.0,"open_after_failures":10,"probe_interval_seconds":5.0}"#;
-    let read = |text: &str| serde_json::from_str::<DestinationSettings>(text);
-    read(good).unwrap();
-    for (from, to) in [
-        ("\"concurrency_max\":64", "\"concurrency_max\":0"),
-        ("\"concurrency_min\":1", "\"concurrency_min\":0"),
-        ("\"open_after_failures\":10", "\"open_after_failures\":0"),
-        ("\"live_share\":0.5", "\"live_share\":1.5"),
-        ("0.0", "-1.0"),
-        ("5.0", "0.0"),
-        ("5.0", "1e9"),
-    ] {
-        read(&good.replace(from, to)).unwrap_err();
-    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use eventbus::{Delivery, EventBusMessage, Outcome};
-use rsclient::infrastructure::kafka::{on_record, on_replies};
+use rsclient::infrastructure::kafka::{on_record, on_replies, on_results};
 use serde_json::{Value, json};
 use testkit::records::Record;
 
@@ -136,8 +136,12 @@ impl<'a> Job<'a> {
     }
 
     async fn on_replies(&self, message: EventBusMessage) {
-        let delivery: [Delivery; 1] = [first(message)];
-        let outcome = on_replies(&self.service.app, &delivery).await.remove(0);
+        let is_of_bulks = message.topic == REPLIES;
+        let (app, delivery): (_, [Delivery; 1]) = (&self.service.app, [first(message)]);
+        let outcome = match is_of_bulks {
+            true => on_replies(app, &delivery).await.remove(0),
+            false => on_results(app, &delivery).await.remove(0),
+        };
         assert!(matches!(outcome, Outcome::Done | Outcome::Skipped(_)), "{outcome:?}");
     }
 

@@ -125,7 +125,7 @@ async fn a_job_of_another_version_is_left_alone_and_harms_no_other() {
     service.answer_all(&own, applied_of(1, 1)).await;
     assert_eq!(service.job(&own).await["state"], "completed");
     let outcome = service.reply(&completed(&newer, "system", 1)).await;
-    assert_eq!(outcome, eventbus::Outcome::Skipped("another version's task"));
+    assert_eq!(outcome, eventbus::Outcome::Skipped("no request is open"));
     let held = tasks.find_one(doc! { "_id": &newer }).await.unwrap().unwrap();
     assert_eq!(held.get_i32("version").unwrap(), 99);
 }
