@@ -3,7 +3,7 @@
 //! Read it in this order:
 //!
 //! - [`domain`]: packages and what is said of them, the tasks that send them again
-//! - [`application`]: the use cases; [`application::start_sync`] begins, [`application::fold_results`] goes on
+//! - [`application`]: the use cases; [`application::start_sync`] begins
 //! - [`infrastructure`]: Kafka, REST, the store, what tasks do in the world
 //! - [`run`]
 
