@@ -22,6 +22,10 @@ use serde::{Deserialize, Serialize};
 pub const SYNC_READ: &str = "sync:read";
 /// Starts and steers jobs.
 pub const SYNC_WRITE: &str = "sync:write";
+/// Reads what an ISP sets for its homes, and what holds for them.
+pub const RS_READ: &str = "rs:read";
+/// Sets what an ISP sets for its homes.
+pub const RS_WRITE: &str = "rs:write";
 /// What only the services of the fleet ask of each other.
 pub const INTERNAL: &str = "internal";
 

@@ -205,8 +205,8 @@ pub const ALL: &[Topic] = &[
         &[
             event("RSAgentsUpdated", AGENTS, &["rsclient", "rsadaptor"]),
             event("RSDefaultAgentsUpdated", AGENTS, &["rsclient", "rsadaptor"]),
-            event("RSAgentPackageCreated", AGENTS, ADAPTOR),
-            event("RSAgentPackageDeleted", AGENTS, ADAPTOR),
+            event("RSAgentPackageCreated", AGENTS, &["rsclient", "rsadaptor"]),
+            event("RSAgentPackageDeleted", AGENTS, &["rsclient", "rsadaptor"]),
         ],
     ),
     topic(

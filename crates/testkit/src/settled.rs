@@ -18,10 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Tasks are told by their own rules; whoever waits for them asks for their jobs.
 const TASKS: &str = "async_tasks";
 
-/// Topics that the registry gives to a group whose service does not read them: nothing that rsclient works out
-/// depends on agent packages so far.
-const NOT_READ: &[(&str, &str)] = &[("rsclient", "as-rs-agent-topic")];
-
 /// How far one group is behind on one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lag {
@@ -121,8 +117,7 @@ fn onlooker(bootstrap: &str, group: &str) -> Result<BaseConsumer> {
 }
 
 fn topics_of(group: &str) -> impl Iterator<Item = &'static events::topics::Topic> {
-    let reads = move |topic: &str| !NOT_READ.contains(&(group, topic));
-    events::topics::ALL.iter().filter(move |it| it.groups().contains(&group) && reads(it.name))
+    events::topics::ALL.iter().filter(move |it| it.groups().contains(&group))
 }
 
 fn lag(consumer: &BaseConsumer, topic: &events::topics::Topic) -> Result<i64> {

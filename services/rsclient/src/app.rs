@@ -1,9 +1,17 @@
 //! Everything that a use case may reach for.
 
+use anyhow::Context as _;
 use async_task::{AsyncTasks, Limits};
+use auth::Verifier;
 use eventbus::EventBusProducer;
+use mongodb::Database;
 
-use crate::{domain::Work, infrastructure::store::Store, settings::Publishing};
+use crate::{
+    SERVICE,
+    domain::Work,
+    infrastructure::{outboxes::Outboxes, store::Store},
+    settings::{Publishing, Settings},
+};
 
 /// The handles of the service; cheap to clone.
 #[derive(Clone)]
@@ -12,10 +20,35 @@ pub struct App {
     pub store: Store,
     /// Where it is told.
     pub bus: EventBusProducer,
+    /// What is told of what ISPs set.
+    pub outboxes: Outboxes,
     /// How much is told at a time.
     pub publishing: Publishing,
     /// What it does for longer than a message.
     pub async_tasks: AsyncTasks<Work>,
     /// What bounds that.
     pub limits: Limits,
+    /// Whose tokens are taken.
+    pub verifier: Verifier,
+}
+
+impl App {
+    /// The handles of a service with these settings, which knows what `database` holds and tells it on `bus`.
+    ///
+    /// # Errors
+    /// The store does not answer, or a key that is trusted is none.
+    pub async fn open(
+        settings: &Settings,
+        database: &Database,
+        bus: EventBusProducer,
+    ) -> anyhow::Result<Self> {
+        let verifier = Verifier::new(SERVICE, &settings.auth)?;
+        let store = Store::open(database, settings.retention.tombstone_life());
+        let store = store.await.context("the store cannot be opened")?;
+        let outboxes =
+            Outboxes::open(database, &bus).await.context("the store cannot be opened")?;
+        let async_tasks = AsyncTasks::open(database, &settings.sync).await?;
+        let (publishing, limits) = (settings.publishing, settings.sync);
+        Ok(Self { store, bus, outboxes, publishing, async_tasks, limits, verifier })
+    }
 }

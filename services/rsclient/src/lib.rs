@@ -1,12 +1,12 @@
 //! rsclient: accounts, users, devices and ISPs as provisioning tells them become the configuration that holds for
-//! each device.
+//! each device; and what ISPs set for all of their homes becomes known.
 //!
 //! Read it in this order:
 //!
 //! - [`domain`]: what is stored, what holds for a device ([`domain::effective_device`]), what is said of it
 //!   ([`domain::publication`])
 //! - [`application`]: the use cases; [`application::publish_devices`] is the heart of all of them
-//! - [`infrastructure`]: Kafka in and out, the store
+//! - [`infrastructure`]: REST and Kafka in, Kafka out, the store
 //! - [`run`]
 
 pub mod app;
@@ -18,14 +18,14 @@ pub mod settings;
 use std::future::ready;
 
 use anyhow::Context;
-use async_task::{AsyncTasks, failures_router, recover_until};
-use auth::Verifier;
+use async_task::recover_until;
 use chassis::Chassis;
 use eventbus::{ClientType, EventBusFactory, Resumer};
 
 use crate::{
     app::App,
-    infrastructure::{kafka, store::Store},
+    application::tell_routers_until,
+    infrastructure::{heartbeat::beat_until, kafka, rest::router},
     settings::Settings,
 };
 
@@ -42,30 +42,22 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let (kafka_probe, mongo_probe) =
         (chassis.health.readiness("kafka"), chassis.health.readiness("mongo"));
     let rest = settings.http.bind().await?;
-    let verifier = Verifier::new(SERVICE, &settings.auth)?;
     let database = chassis::mongo::connect(&settings.mongo).await?;
-    let store = Store::open(&database, settings.retention.tombstone_life())
-        .await
-        .context("the store cannot be opened")?;
-    let factory = EventBusFactory::new(SERVICE, settings.kafka);
+    let factory = EventBusFactory::new(SERVICE, settings.kafka.clone());
     let bus = factory.producer(ClientType::Default)?;
-    let async_tasks = AsyncTasks::open(&database, &settings.sync).await?;
-    let app = App {
-        store,
-        bus: bus.clone(),
-        publishing: settings.publishing,
-        async_tasks,
-        limits: settings.sync,
-    };
+    let app = App::open(&settings, &database, bus.clone()).await?;
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app))?;
     let resumer = consumer.resumer();
     chassis.actions.register("resume", Resumer::WHAT, move || resumer.act());
 
-    let failures = failures_router(app.async_tasks.failures().clone(), verifier);
-    let (served, (), (), ()) = tokio::join!(
-        rest.serve(failures, &chassis, chassis.stop.clone()),
+    let look_every = settings.outbox.look_every();
+    let (served, (), (), (), (), (), ()) = tokio::join!(
+        rest.serve(router(app.clone()), &chassis, chassis.stop.clone()),
         recover_until(app.tasks(), chassis.stop.clone()),
+        app.outboxes.relay_until(look_every, &chassis.stop),
+        tell_routers_until(&app, look_every, &chassis.stop),
+        beat_until(&bus, &chassis.health, settings.heartbeat.every(), &chassis.stop),
         kafka_probe.watch(&chassis.stop, || ready(consumer.works())),
         mongo_probe.watch(&chassis.stop, || chassis::mongo::answers(database.clone())),
     );

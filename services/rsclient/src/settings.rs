@@ -1,5 +1,7 @@
 //! What an operator may choose; `rsclient.toml` documents each key.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The defaults, with what each key means.
@@ -24,8 +26,35 @@ pub struct Settings {
     pub retention: chassis::mongo::Retention,
     /// How much is told at a time.
     pub publishing: Publishing,
+    /// How what ISPs set is told.
+    pub outbox: OutboxSettings,
+    /// How often the supervisor of subsystems hears that this one is there.
+    pub heartbeat: HeartbeatSettings,
     /// What bounds syncs and walks.
     pub sync: async_task::Limits,
+}
+
+/// How often the supervisor of subsystems hears that this one is there.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatSettings {
+    /// Seconds between two heartbeats.
+    pub every_seconds: u64,
+}
+
+impl HeartbeatSettings {
+    /// Between two heartbeats.
+    pub fn every(&self) -> Duration {
+        Duration::from_secs(self.every_seconds.max(1))
+    }
+}
+
+/// How what ISPs set is told.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutboxSettings {
+    /// Milliseconds between two looks for what was not told at once.
+    pub look_every_ms: u64,
 }
 
 /// How much is told at a time.
@@ -34,6 +63,13 @@ pub struct Settings {
 pub struct Publishing {
     /// Most devices that are raised, read and published together.
     pub batch_devices: usize,
+}
+
+impl OutboxSettings {
+    /// Between two looks for what was not told at once.
+    pub fn look_every(&self) -> Duration {
+        Duration::from_millis(self.look_every_ms.max(1))
+    }
 }
 
 impl chassis::ServiceSettings for Settings {

@@ -14,6 +14,15 @@ pub enum Failure {
     /// An entity belongs to another ISP than the one that speaks.
     #[error("{0}")]
     TenantMismatch(String),
+    /// There is no such thing, or it is another ISP's; these members name such.
+    #[error("there is no such thing")]
+    NoSuch(Vec<String>),
+    /// The present state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// Somebody else has changed it, and the caller does not want to change that.
+    #[error("it is not in the state that If-Match names")]
+    Changed,
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),

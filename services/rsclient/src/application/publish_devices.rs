@@ -9,7 +9,7 @@ use crate::{
     SOURCE,
     app::App,
     application::{Cause, Failure, read::Read},
-    domain::{Device, Inputs, Publication, Published, publication},
+    domain::{Device, Inputs, Publication, Published, changed_flags, publication},
     infrastructure::store::DevicesOf,
 };
 
@@ -78,7 +78,16 @@ async fn publish(
     device_id: &DeviceId,
     event: &RsProvisioningEvent,
 ) -> Result<(), PublishError> {
-    let id = format!("{}/device/{device_id}", cause.message_id);
+    let what = match event {
+        RsProvisioningEvent::RSCustomFlagsUpdated(_)
+        | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(_) => "flags",
+        RsProvisioningEvent::RSDeviceCreated(_)
+        | RsProvisioningEvent::RSDeviceUpdated(_)
+        | RsProvisioningEvent::RSDeviceDeleted(_)
+        | RsProvisioningEvent::RSDeviceAction(_)
+        | RsProvisioningEvent::RSUserUpdated(_) => "device",
+    };
+    let id = format!("{}/{what}/{device_id}", cause.message_id);
     let origin = Origin::Message { id: &id, n: 0 };
     app.bus.publish(&EventBusMessage::new(event, SOURCE, origin)).await?;
     Ok(())
@@ -116,9 +125,11 @@ async fn settle(
                     app.store.devices.clear_action(&device.id, action.id.as_str()).await?;
                 }
             }
-            RsProvisioningEvent::RSUserUpdated(_)
-            | RsProvisioningEvent::RSCustomFlagsUpdated(_)
-            | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(_) => (),
+            RsProvisioningEvent::RSCustomFlagsUpdated(it)
+            | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(it) => {
+                app.store.devices.mark_flags(it).await?;
+            }
+            RsProvisioningEvent::RSUserUpdated(_) => (),
         }
     }
     failed.map_or(Ok(()), |err| Err(err.into()))
@@ -135,16 +146,17 @@ async fn due<'a>(
     Ok(try_join_all(said).await?.into_iter().flatten().collect())
 }
 
+/// A router's flags follow the router: the backend takes no flags of a router that it does not know.
 async fn said<'a>(
     app: &App,
     inputs: Inputs<'a>,
     now: Timestamp,
-) -> Result<Option<(&'a Device, RsProvisioningEvent)>, Failure> {
+) -> Result<Vec<(&'a Device, RsProvisioningEvent)>, Failure> {
     let device = inputs.device;
     let event = match publication(inputs, now) {
         Publication::Live(event) => event,
-        Publication::Removed(event) => return Ok(Some((device, event))),
-        Publication::Nothing => return Ok(None),
+        Publication::Removed(event) => return Ok(vec![(device, event)]),
+        Publication::Nothing => return Ok(Vec::new()),
     };
     let ours = match device.published {
         Published::Live => true,
@@ -152,5 +164,6 @@ async fn said<'a>(
             app.store.devices.mark_live(&device.id, device.rs_revision).await?
         }
     };
-    Ok(ours.then_some((device, event)))
+    let events = [Some(event), changed_flags(inputs)].into_iter().flatten();
+    Ok(events.filter(|_| ours).map(|it| (device, it)).collect())
 }

@@ -2,7 +2,7 @@
 
 use async_task::{At, Failure as Failed, Sent, Task};
 use eventbus::{Attributes, EventBusMessage, Lane, Origin, PublishError};
-use events::{DeviceId, Revision, RsProvisioningEvent};
+use events::{DeviceId, Revision, RsProvisioningEvent, TopicEvent};
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 
@@ -11,8 +11,8 @@ use crate::{
     app::App,
     application::{Failure, read::Read},
     domain::{
-        Device, FLAGS, Inputs, Manner, Publication, Published, Work, flags_again, publication,
-        said_again, split_key,
+        Device, Inputs, Manner, Publication, Published, Work, flags_again, publication, said_again,
+        split_key,
     },
 };
 
@@ -29,6 +29,9 @@ pub async fn send_devices(
     keys: &[String],
     expires_at: At,
 ) -> Result<Sent, Failure> {
+    if keys.is_empty() {
+        return Ok(Sent::default());
+    }
     let ids = ids(keys);
     let read = read(app, bulk.payload.manner(), &ids).await?;
     let mut sent = Sent::default();
@@ -68,6 +71,9 @@ pub async fn repair_devices(
     held: &[(String, Revision)],
     expires_at: At,
 ) -> Result<Vec<String>, Failure> {
+    if held.is_empty() {
+        return Ok(Vec::new());
+    }
     let keys: Vec<String> = held.iter().map(|(key, _)| key.clone()).collect();
     let known = app.store.devices.find(&ids(&keys)).await?;
     let mut again = Vec::new();
@@ -168,15 +174,13 @@ async fn note(app: &App, device: &Device, event: &RsProvisioningEvent) -> Result
     Ok(())
 }
 
-fn copy(
+/// A copy of what `event` says, to be answered to this bulk.
+pub(super) fn copy(
     bulk: &Task<Work>,
     key: &str,
-    event: &RsProvisioningEvent,
+    event: &impl TopicEvent,
     expires_at: At,
 ) -> EventBusMessage {
-    debug_assert!(
-        key.ends_with(FLAGS) == matches!(event, RsProvisioningEvent::RSCustomFlagsUpdated(_))
-    );
     let request_id = bulk.request_id(key);
     let id = format!("{request_id}@{}", expires_at.0);
     let mut message = EventBusMessage::new(event, SOURCE, Origin::Message { id: &id, n: 0 });

@@ -9,7 +9,7 @@ use events::{
 use crate::{
     app::App,
     application::Failure,
-    domain::{Source, SyncAccounts, SyncSystem, Walk, Work},
+    domain::{Source, SyncAccounts, SyncSystem, Walk, Which, Work},
 };
 
 /// Most devices of a redrive that are open at a time.
@@ -92,7 +92,18 @@ pub async fn control_sync(app: &App, control: &SyncControl) -> Result<(), Failur
 /// # Errors
 /// The store or the bus failed; doing it again is safe.
 pub async fn walk_isp(app: &App, isp_id: &IspId) -> Result<(), Failure> {
-    let walk = Walk { isp_id: isp_id.clone() };
+    walk(app, Walk::over(isp_id.clone(), Which::All)).await
+}
+
+/// Has all routers of an ISP published again, raised. One such walk per ISP, as above.
+///
+/// # Errors
+/// The store or the bus failed; doing it again is safe.
+pub async fn walk_routers(app: &App, isp_id: &IspId) -> Result<(), Failure> {
+    walk(app, Walk::over(isp_id.clone(), Which::Routers)).await
+}
+
+async fn walk(app: &App, walk: Walk) -> Result<(), Failure> {
     let job_id = walk.job_id();
     let id = job_id.as_str().parse().expect("a job's id is a task's id");
     let task = parent(app, &id, &job_id, Work::Walk(walk));

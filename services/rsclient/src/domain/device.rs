@@ -32,6 +32,18 @@ pub struct Device {
     /// A command that came with a state and is not published yet.
     #[serde(default)]
     pub pending_action: Option<Action>,
+    /// Routers: the flags and intervals that were said last, while it is served.
+    #[serde(default)]
+    pub told_flags: Option<ToldFlags>,
+}
+
+/// A router's flags and intervals: one resource, always whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldFlags {
+    /// Feature flags.
+    pub flags: Flags,
+    /// How often it reports.
+    pub upload_intervals: UploadIntervals,
 }
 
 /// What the others may believe of a device.

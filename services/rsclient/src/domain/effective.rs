@@ -9,7 +9,10 @@ use events::{
     Rules, Schedule, Services, ThreatProtection, UserId, UserKind,
 };
 
-use super::{Account, AccountState, Configuration, Device, DeviceState, User, UserState};
+use super::{
+    Account, AccountState, Configuration, Device, DeviceState, Software, User, UserState,
+    target_package,
+};
 
 /// Everything that a device's configuration depends on, read after its `rs_revision` was raised.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +25,8 @@ pub struct Inputs<'a> {
     pub user: Option<&'a User>,
     /// What its ISP says, where it has spoken.
     pub configuration: Option<&'a Configuration>,
+    /// Routers: what decides which software it runs.
+    pub software: Software<'a>,
 }
 
 /// A device that is served, with all that speaks for it.
@@ -37,7 +42,7 @@ impl<'a> Inputs<'a> {
     /// A device is live when it is not deleted, its account is known, not deleted and of the same ISP, and no
     /// deletion of the account came after it. This is computed at each reading and stored nowhere.
     fn live(self) -> Option<Live<'a>> {
-        let Self { device, account, user, configuration } = self;
+        let Self { device, account, user, configuration, .. } = self;
         let state = device.state.as_ref().filter(|_| !device.deleted)?;
         let account = account.filter(|it| it.isp_id == device.isp_id)?;
         if device.revision < account.ended_at {
@@ -83,7 +88,10 @@ pub fn effective_device(inputs: Inputs<'_>) -> Option<EffectiveDevice> {
         model: state.model.clone(),
         serial: state.serial.clone(),
         enabled: live.is_enabled(),
-        target_agent_package: None,
+        target_agent_package: match state.kind {
+            DeviceKind::Router => target_package(&live.device.id, state, inputs.software).cloned(),
+            DeviceKind::Device => None,
+        },
         act_rules: live.act_rules(),
         services: live.services(),
     })

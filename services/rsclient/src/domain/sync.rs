@@ -2,7 +2,7 @@
 
 use events::{DeviceKind, RemovedDevice, RouterFlags, RsProvisioningEvent};
 
-use super::{Device, Inputs, Published, effective_device};
+use super::{Device, Inputs, Published, ToldFlags, effective_device};
 
 /// What the key of a router's flags ends with.
 pub const FLAGS: &str = "~flags";
@@ -34,16 +34,48 @@ pub fn said_again(inputs: Inputs<'_>) -> Option<RsProvisioningEvent> {
 
 /// Says again which flags and intervals a router has. Nothing where it has none, or is not served.
 pub fn flags_again(inputs: Inputs<'_>) -> Option<RsProvisioningEvent> {
-    let Device { id, isp_id, state, rs_revision, .. } = inputs.device;
-    let state = state.as_ref().filter(|it| it.kind == DeviceKind::Router)?;
+    let whole = flags_of(inputs)?;
+    Some(RsProvisioningEvent::RSCustomFlagsUpdated(router_flags(inputs.device, whole)))
+}
+
+/// Says which flags and intervals a router has, where that has changed since it was said last.
+pub fn changed_flags(inputs: Inputs<'_>) -> Option<RsProvisioningEvent> {
+    let device = inputs.device;
+    let whole = flags_of(inputs)?;
+    // What was said of a router that was taken back went with it.
+    let told = device.told_flags.as_ref().filter(|_| device.published == Published::Live);
+    if told == Some(&whole) {
+        return None;
+    }
+    let none = ToldFlags::default();
+    let told = told.unwrap_or(&none);
+    let only_intervals =
+        told.flags == whole.flags && told.upload_intervals != whole.upload_intervals;
+    let said = router_flags(device, whole);
+    Some(match only_intervals {
+        true => RsProvisioningEvent::RSRouterUploadIntervalsUpdated(said),
+        false => RsProvisioningEvent::RSCustomFlagsUpdated(said),
+    })
+}
+
+/// The flags and intervals of a router that is served, where it has any.
+fn flags_of(inputs: Inputs<'_>) -> Option<ToldFlags> {
+    let state = inputs.device.state.as_ref().filter(|it| it.kind == DeviceKind::Router)?;
     if state.flags.is_none() && state.upload_intervals.is_none() || !inputs.is_live() {
         return None;
     }
-    Some(RsProvisioningEvent::RSCustomFlagsUpdated(RouterFlags {
-        isp_id: isp_id.clone(),
-        device_id: id.clone(),
-        revision: *rs_revision,
+    Some(ToldFlags {
         flags: state.flags.clone().unwrap_or_default(),
         upload_intervals: state.upload_intervals.clone().unwrap_or_default(),
-    }))
+    })
+}
+
+fn router_flags(device: &Device, whole: ToldFlags) -> RouterFlags {
+    RouterFlags {
+        isp_id: device.isp_id.clone(),
+        device_id: device.id.clone(),
+        revision: device.rs_revision,
+        flags: whole.flags,
+        upload_intervals: whole.upload_intervals,
+    }
 }

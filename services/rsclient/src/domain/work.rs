@@ -18,9 +18,9 @@ pub enum Work {
     RSSyncSystem(SyncSystem),
     /// Devices of a scope, in bulks.
     RSSyncAccounts(SyncAccounts),
-    /// Some devices.
+    /// Some devices, or documents of ISPs.
     RSSyncAccountsBulk(SyncAccountsBulk),
-    /// All devices of an ISP whose configuration has changed.
+    /// All devices of an ISP for which something has changed.
     Walk(Walk),
 }
 
@@ -58,7 +58,7 @@ pub enum Source {
     Failures,
 }
 
-/// Sends some devices.
+/// Sends some devices, or documents of ISPs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SyncAccountsBulk {
     /// How.
@@ -79,11 +79,25 @@ pub enum Manner {
     Raised,
 }
 
-/// Publishes all devices of an ISP whose configuration has changed.
+/// Publishes all devices of an ISP for which something has changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Walk {
     /// The ISP.
     pub isp_id: IspId,
+    /// Which of its devices.
+    #[serde(default)]
+    pub which: Which,
+}
+
+/// Which devices of a scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Which {
+    /// All of them.
+    #[default]
+    All,
+    /// Its routers.
+    Routers,
 }
 
 impl TaskType for SyncSystem {
@@ -116,9 +130,10 @@ impl Payload for Work {
 
     fn replies(&self) -> &'static [&'static str] {
         match self {
-            Self::RSSyncSystem(_) => &["RSSystemReply"],
-            Self::RSSyncAccounts(_) | Self::Walk(_) => &["RSSyncAccountsBulkReply"],
-            Self::RSSyncAccountsBulk(_) => &["RSDeviceCreatedReply"],
+            Self::RSSyncSystem(_) | Self::RSSyncAccounts(_) | Self::Walk(_) => {
+                &["RSSyncAccountsBulkReply"]
+            }
+            Self::RSSyncAccountsBulk(_) => &["RSDeviceCreatedReply", "RSSystemReply"],
         }
     }
 
@@ -172,6 +187,16 @@ impl Work {
         }
     }
 
+    /// Which of the devices of its scope.
+    pub fn which(&self) -> Which {
+        match self {
+            Self::Walk(walk) => walk.which,
+            Self::RSSyncSystem(_) | Self::RSSyncAccounts(_) | Self::RSSyncAccountsBulk(_) => {
+                Which::All
+            }
+        }
+    }
+
     /// Where its devices are found.
     pub fn source(&self) -> Source {
         match self {
@@ -196,9 +221,18 @@ impl Work {
 }
 
 impl Walk {
-    /// The job of the one walk of an ISP.
+    /// A walk over these devices of an ISP.
+    pub fn over(isp_id: IspId, which: Which) -> Self {
+        Self { isp_id, which }
+    }
+
+    /// The job of the one such walk of an ISP.
     pub fn job_id(&self) -> JobId {
-        let id = format!("walk-{}", Uuid::new_v5(&WALKS, self.isp_id.as_str().as_bytes()));
+        let isp = Uuid::new_v5(&WALKS, self.isp_id.as_str().as_bytes());
+        let id = match self.which {
+            Which::All => format!("walk-{isp}"),
+            Which::Routers => format!("walk-routers-{isp}"),
+        };
         id.parse().expect("a word and a UUID are an id")
     }
 }

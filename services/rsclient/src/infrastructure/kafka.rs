@@ -6,15 +6,16 @@ use async_task::{Answers, on_answers};
 use eventbus::{Batch, Delivery, EventBusMessage, EventBusRegistry, Outcome};
 use events::{
     AdaptorReply, AppliedReply, ClientReply, ClientRequest, ConfigurationEvent, ProvisioningEvent,
-    SyncReply, Topic, TopicEvent,
+    RsAgentEvent, SyncReply, Topic, TopicEvent,
 };
 
 use crate::{
     app::App,
     application::{
         Cause, Effect, Failure, cancel_sync, control_sync, remove_account, remove_device,
-        remove_user, save_account, save_configuration, save_device, save_provision, save_user,
-        sync_accounts, sync_accounts_bulk, sync_system,
+        remove_package, remove_user, save_account, save_agents, save_configuration,
+        save_default_agents, save_device, save_package, save_provision, save_user, sync_accounts,
+        sync_accounts_bulk, sync_system,
     },
 };
 
@@ -37,6 +38,7 @@ pub fn registries(app: &App) -> Vec<EventBusRegistry> {
     vec![
         one(ProvisioningEvent::topic()),
         one(ConfigurationEvent::topic()),
+        one(RsAgentEvent::topic()),
         one(ClientRequest::topic()),
         EventBusRegistry::batch(ClientReply::topic().name, of_one_task, move |deliveries| {
             let app = replies.clone();
@@ -56,6 +58,8 @@ pub async fn on_record(app: &App, delivery: &Delivery) -> Outcome {
         on_configuration(app, message).await
     } else if message.topic == ClientRequest::topic().name {
         on_request(app, message).await
+    } else if message.topic == RsAgentEvent::topic().name {
+        on_agents(app, message).await
     } else {
         on_provisioning(app, message).await
     };
@@ -149,6 +153,15 @@ async fn on_configuration(app: &App, message: &EventBusMessage) -> Result<Effect
         | ConfigurationEvent::ISPGlobalConfigurationsUpdated(it) => {
             save_configuration(app, &it).await
         }
+    }
+}
+
+async fn on_agents(app: &App, message: &EventBusMessage) -> Result<Effect, Failure> {
+    match read(message)? {
+        RsAgentEvent::RSAgentsUpdated(it) => save_agents(app, &it).await,
+        RsAgentEvent::RSDefaultAgentsUpdated(it) => save_default_agents(app, &it).await,
+        RsAgentEvent::RSAgentPackageCreated(it) => save_package(app, &it).await,
+        RsAgentEvent::RSAgentPackageDeleted(it) => remove_package(app, &it).await,
     }
 }
 

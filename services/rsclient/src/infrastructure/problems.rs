@@ -13,6 +13,9 @@ impl Failure {
         match self {
             Self::Malformed(_) => Kind::Invalid,
             Self::TenantMismatch(_) => Kind::TenantMismatch,
+            Self::NoSuch(_) => Kind::NotFound,
+            Self::Conflict(_) => Kind::Conflict,
+            Self::Changed => Kind::PreconditionFailed,
             // What no document can hold, or what a stored one holds that cannot be read: no outage ends that.
             Self::Store(StoreError::Mongo(err)) if matches!(*err.kind, ErrorKind::Bson(_)) => {
                 Kind::Internal
@@ -29,7 +32,20 @@ impl Failure {
 
     /// The failure on its way out.
     pub fn problem(&self) -> Problem {
-        Problem::new(self.kind(), told(self))
+        match self {
+            // The same words as for what is somebody else's.
+            Self::NoSuch(members) => {
+                let problem = Problem::new(Kind::NotFound, Kind::NotFound.title());
+                members.iter().fold(problem, |all, it| all.member(it, "is not known"))
+            }
+            Self::Malformed(_)
+            | Self::TenantMismatch(_)
+            | Self::Conflict(_)
+            | Self::Changed
+            | Self::Store(_)
+            | Self::Task(_)
+            | Self::Publish(_) => Problem::new(self.kind(), told(self)),
+        }
     }
 }
 

@@ -4,15 +4,21 @@
 //! upsert whose condition fails on an existing document collides with its `_id`; what is held then tells why.
 
 mod accounts;
+mod agents;
 mod configurations;
 mod devices;
+mod of_isp;
+mod system;
 mod users;
 
 use std::time::Duration;
 
 pub use accounts::Accounts;
+pub use agents::{AgentLists, Associated, Packages};
 pub use configurations::Configurations;
 pub use devices::{Devices, DevicesOf, Found};
+pub use of_isp::OfIsp;
+pub use system::{ROUTER_PROTECTION, SYSTEM_CONFIGURATION};
 pub use users::Users;
 
 use chassis::mongo::is_duplicate_key;
@@ -25,7 +31,7 @@ use mongodb::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::domain::Device;
+use crate::domain::{Device, RouterProtection, SystemConfiguration};
 
 /// How often a write is tried that collides with others.
 const ATTEMPTS_MAX: u32 = 10;
@@ -70,6 +76,14 @@ pub struct Store {
     pub devices: Devices,
     /// What ISPs say for all of their accounts.
     pub configurations: Configurations,
+    /// What rsagents says of ISPs.
+    pub agents: AgentLists,
+    /// Agent packages, each with who is to run it.
+    pub packages: Packages,
+    /// How ISPs protect their routers.
+    pub router_protections: OfIsp<RouterProtection>,
+    /// What else ISPs set for all of their homes.
+    pub system_configurations: OfIsp<SystemConfiguration>,
 }
 
 impl Store {
@@ -83,6 +97,10 @@ impl Store {
             users: Users::open(database, tombstone_life).await?,
             devices: Devices::open(database, tombstone_life).await?,
             configurations: Configurations::open(database),
+            agents: AgentLists::open(database),
+            packages: Packages::open(database, tombstone_life).await?,
+            router_protections: OfIsp::open(database, ROUTER_PROTECTION),
+            system_configurations: OfIsp::open(database, SYSTEM_CONFIGURATION),
         })
     }
 
@@ -179,6 +197,12 @@ fn forgotten_after(life: Duration) -> DateTime {
 
 fn index(keys: Document) -> IndexModel {
     IndexModel::builder().keys(keys).build()
+}
+
+/// Only documents that have the member are in it.
+fn sparse(keys: Document) -> IndexModel {
+    let options = IndexOptions::builder().sparse(true).build();
+    IndexModel::builder().keys(keys).options(options).build()
 }
 
 /// Documents with a moment in `expire_at` go away at that moment.

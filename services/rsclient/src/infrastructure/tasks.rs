@@ -1,20 +1,22 @@
 //! What the tasks of the service do: find devices, send them, tell how far they are.
 
+use std::collections::BTreeSet;
+
 use async_task::{
     AsyncTasks, At, Child, FailureQuery, NewChild, Next, Order, Result, Sent, Service, Task,
     TaskError, Tasks,
 };
 use eventbus::{EventBusMessage, Origin};
 use events::{
-    ClientReply, ClientRequest, DeviceId, RequestId, Revision, SyncBulkRequest, SyncReply,
-    TopicEvent,
+    ClientReply, ClientRequest, DeviceId, IspId, RequestId, Revision, SyncBulkRequest, SyncReply,
+    SyncScope, TopicEvent,
 };
 
 use crate::{
     SOURCE,
     app::App,
-    application::{Failure, repair_devices, send_devices},
-    domain::{Source, SyncAccountsBulk, Work, split_key},
+    application::{Failure, repair_devices, repair_system, send_devices, send_system},
+    domain::{Source, SyncAccountsBulk, SystemDocument, Work, entity_of_key},
     infrastructure::store::Found,
 };
 
@@ -41,17 +43,17 @@ impl Service for App {
         let cursor = parent.children().and_then(|it| it.cursor.clone());
         let limit = usize::try_from(room).unwrap_or(BULK_MAX).min(BULK_MAX);
         let found = match &parent.payload {
-            Work::RSSyncSystem(_) | Work::RSSyncAccountsBulk(_) => return Ok(Next::Nothing),
-            Work::RSSyncAccounts(_) | Work::Walk(_) => {
+            Work::RSSyncAccountsBulk(_) => return Ok(Next::Nothing),
+            Work::RSSyncSystem(_) | Work::RSSyncAccounts(_) | Work::Walk(_) => {
                 found(self, parent, (cursor.as_deref(), None), limit).await?
             }
         };
         let (mut size, mut up_to) = (0, None);
         for it in found {
-            if size + it.requests > room && size > 0 {
+            if size + it.requests() > room && size > 0 {
                 break;
             }
-            size += it.requests;
+            size += it.requests();
             up_to = Some(it.key);
         }
         Ok(match up_to {
@@ -63,21 +65,33 @@ impl Service for App {
     async fn remaining(&self, parent: &Task<Work>) -> Result<u64> {
         let cursor = parent.children().and_then(|it| it.cursor.clone());
         match (&parent.payload, parent.payload.source()) {
-            (Work::RSSyncSystem(_) | Work::RSSyncAccountsBulk(_), _) => Ok(0),
+            (Work::RSSyncAccountsBulk(_), _) => Ok(0),
+            (Work::RSSyncSystem(it), _) => {
+                let after = cursor.as_deref();
+                let protections = self.store.router_protections.count(&it.scope, after).await;
+                let systems = self.store.system_configurations.count(&it.scope, after).await;
+                Ok(protections.map_err(Failure::from)? + systems.map_err(Failure::from)?)
+            }
             (_, Source::Failures) => {
                 self.async_tasks.failures().count(&parent.job_id, cursor.as_deref()).await
             }
             (_, Source::Scope) => {
                 let scope = parent.payload.scope();
-                let devices = &self.store.devices;
-                Ok(devices.count_in(&scope, cursor.as_deref()).await.map_err(Failure::from)?)
+                let scope = (&scope, parent.payload.which());
+                let counted = self.store.devices.count_in(scope, cursor.as_deref());
+                Ok(counted.await.map_err(Failure::from)?)
             }
         }
     }
 
     async fn ask(&self, parent: &Task<Work>, id: &RequestId, child: &Child) -> Result<()> {
+        if let Work::RSSyncSystem(_) = &parent.payload {
+            // The few documents of ISPs need nobody else: what no event asks for, this process does.
+            self.tasks().start_bulk(id, &parent.job_id).await?;
+            return Ok(());
+        }
         let device = |key: &Option<String>| -> Option<DeviceId> {
-            key.as_deref().and_then(|it| split_key(it).0.parse().ok())
+            key.as_deref().and_then(|it| entity_of_key(it).parse().ok())
         };
         let Some(up_to) = device(&child.up_to) else { return Ok(()) };
         let event = ClientRequest::RSSyncAccountsBulk(SyncBulkRequest {
@@ -98,7 +112,12 @@ impl Service for App {
     }
 
     async fn send(&self, bulk: &Task<Work>, keys: &[String], expires_at: At) -> Result<Sent> {
-        Ok(send_devices(self, bulk, keys, expires_at).await?)
+        let (system, devices) = of_isps(keys.iter().cloned(), |it| it);
+        let mut sent = send_devices(self, bulk, &devices, expires_at).await?;
+        let of_isps = send_system(self, bulk, &system, expires_at).await?;
+        sent.gone.extend(of_isps.gone);
+        sent.failures.extend(of_isps.failures);
+        Ok(sent)
     }
 
     async fn overtaken(
@@ -107,7 +126,10 @@ impl Service for App {
         held: &[(String, Revision)],
         expires_at: At,
     ) -> Result<Vec<String>> {
-        Ok(repair_devices(self, bulk, held, expires_at).await?)
+        let (system, devices) = of_isps(held.iter().cloned(), |it| &it.0);
+        let mut again = repair_devices(self, bulk, &devices, expires_at).await?;
+        again.extend(repair_system(self, bulk, &system, expires_at).await?);
+        Ok(again)
     }
 
     async fn reply(&self, task: &Task<Work>, reply: SyncReply) -> Result<()> {
@@ -137,10 +159,14 @@ async fn found(
     (after, up_to): (Option<&str>, Option<&str>),
     limit: usize,
 ) -> Result<Vec<Found>> {
+    let scope = parent.payload.scope();
     match parent.payload.source() {
+        Source::Scope if matches!(parent.payload, Work::RSSyncSystem(_)) => {
+            Ok(documents_of_isps(app, &scope, (after, up_to), limit).await?)
+        }
         Source::Scope => {
-            let scope = parent.payload.scope();
-            let found = app.store.devices.found_in(&scope, after, up_to, limit);
+            let scope = (&scope, parent.payload.which());
+            let found = app.store.devices.found_in(scope, (after, up_to), limit);
             Ok(found.await.map_err(Failure::from)?)
         }
         Source::Failures => {
@@ -152,6 +178,32 @@ async fn found(
             Ok(found.collect())
         }
     }
+}
+
+/// The documents of ISPs that a parent finds between two ISPs.
+async fn documents_of_isps(
+    app: &App,
+    scope: &SyncScope,
+    between: (Option<&str>, Option<&str>),
+    limit: usize,
+) -> std::result::Result<Vec<Found>, Failure> {
+    let protections = app.store.router_protections.isps(scope, between, limit).await?;
+    let systems = app.store.system_configurations.isps(scope, between, limit).await?;
+    // Whatever is among the first of all is among the first of its kind.
+    let isps: BTreeSet<&IspId> = protections.union(&systems).collect();
+    let found = isps.into_iter().take(limit).map(|isp_id| {
+        let held = SystemDocument::ALL.into_iter().filter(|it| match it {
+            SystemDocument::RouterProtection => protections.contains(isp_id),
+            SystemDocument::System => systems.contains(isp_id),
+        });
+        Found::documents(isp_id, held)
+    });
+    Ok(found.collect())
+}
+
+/// What is about documents of ISPs, and what is about devices.
+fn of_isps<T>(all: impl Iterator<Item = T>, key: impl Fn(&T) -> &String) -> (Vec<T>, Vec<T>) {
+    all.partition(|it| SystemDocument::of_key(key(it)).is_some())
 }
 
 async fn say(app: &App, task: &Task<Work>, event: &impl TopicEvent, what: &str) -> Result<()> {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use eventbus::{Delivery, EventBusMessage, Outcome};
-use rsclient::infrastructure::kafka::{on_record, on_replies, on_results};
+use rsclient::{
+    domain::{Walk, Which},
+    infrastructure::kafka::{on_record, on_replies, on_results},
+};
 use serde_json::{Value, json};
 use testkit::records::Record;
 
@@ -14,7 +17,7 @@ use crate::service::{Service, first, message};
 
 const REQUESTS: &str = "as-rs-client-request-topic";
 const REPLIES: &str = "as-rs-client-reply-topic";
-const SAID: &str = "as-rs-provision-topic";
+const SAID: [&str; 2] = ["as-rs-provision-topic", "as-rs-system-configuration-topic"];
 const ANSWERS: &str = "as-rs-adaptor-reply-topic";
 
 /// One job as this service sees it.
@@ -36,7 +39,12 @@ impl<'a> Job<'a> {
 
     /// The walk over the service's ISP.
     pub(crate) fn walk(service: &'a Service) -> Self {
-        let walk = rsclient::domain::Walk { isp_id: service.isp.parse().unwrap() };
+        Self::walk_over(service, Which::All)
+    }
+
+    /// The walk over these devices of the service's ISP.
+    pub(crate) fn walk_over(service: &'a Service, which: Which) -> Self {
+        let walk = Walk::over(service.isp.parse().unwrap(), which);
         Self::new(service, walk.job_id().as_str())
     }
 
@@ -72,7 +80,10 @@ impl<'a> Job<'a> {
         loop {
             let requests = self.new_records(REQUESTS).await;
             let replies = self.new_records(REPLIES).await;
-            let said = self.new_records(SAID).await;
+            let mut said = Vec::new();
+            for topic in SAID {
+                said.extend(self.new_records(topic).await);
+            }
             if requests.is_empty() && replies.is_empty() && said.is_empty() {
                 return;
             }
@@ -127,10 +138,13 @@ impl<'a> Job<'a> {
         });
         let reply = crate::service::with(reply, members);
         self.told.insert(resource, payload);
-        self.answered(&reply).await;
+        let is_system = record.headers["ce_type"].starts_with("RSSystem")
+            || record.headers["ce_type"].starts_with("RSRouterProtection");
+        let event_type = if is_system { "RSSystemReply" } else { "RSDeviceCreatedReply" };
+        self.on_replies(in_topic(event_type, ANSWERS, &reply)).await;
     }
 
-    /// Hands over an answer of rsadaptor.
+    /// Hands over an answer of rsadaptor about a device.
     pub(crate) async fn answered(&self, reply: &Value) {
         self.on_replies(in_topic("RSDeviceCreatedReply", ANSWERS, reply)).await;
     }

@@ -1,15 +1,23 @@
-//! What rsclient does, seen from outside: records in; published records and stored documents out.
+//! What rsclient does, seen from outside: records and requests in; published records and stored documents out.
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod accounts;
 mod actions;
+mod agents;
 mod bad_input;
 mod concurrency;
 mod configurations;
 mod devices;
 mod jobs;
+#[cfg(feature = "failpoints")]
+mod kills;
 mod provisions;
+mod rest;
+mod routers;
 mod service;
 mod sync;
 mod sync_ends;
+mod sync_system;
+mod system;
+mod tenants;
 mod users;

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use async_task::AsyncTasks;
 use chassis::Chassis;
 use eventbus::{ClientType, Delivery, EventBusFactory, EventBusMessage, Origin, Outcome};
-use events::{ConfigurationEvent, ProvisioningEvent, TopicEvent};
+use events::{ConfigurationEvent, ProvisioningEvent, RsAgentEvent, TopicEvent};
 use mongodb::{
     Database,
     bson::{Document, doc},
 };
 use rsclient::{
     app::App,
-    infrastructure::{kafka::on_record, store::Store},
+    infrastructure::kafka::on_record,
     settings::{DEFAULTS, Settings},
 };
 use serde_json::{Value, json};
@@ -48,12 +47,9 @@ impl Service {
         let kafka = testkit::kafka();
         testkit::topics::create(&kafka).await.unwrap();
         let database = chassis::mongo::connect(&settings.mongo).await.unwrap();
-        let store = Store::open(&database, settings.retention.tombstone_life()).await.unwrap();
-        let bus = EventBusFactory::new("rsclient", settings.kafka);
+        let bus = EventBusFactory::new("rsclient", settings.kafka.clone());
         let bus = bus.producer(ClientType::Default).unwrap();
-        let async_tasks = AsyncTasks::open(&database, &settings.sync).await.unwrap();
-        let (publishing, limits) = (settings.publishing, settings.sync);
-        let app = App { store, bus, publishing, async_tasks, limits };
+        let app = App::open(&settings, &database, bus).await.unwrap();
         let prefix = unique("t");
         let (isp, account) = (format!("{prefix}-isp"), format!("{prefix}-a"));
         Self { app, isp, account, database, prefix, kafka }
@@ -166,9 +162,12 @@ pub(crate) fn with(mut value: Value, members: Value) -> Value {
 
 /// A message as accounts or customconfig would send it, well formed or not.
 pub(crate) fn message(event_type: &str, data: &Value) -> EventBusMessage {
-    let topic = match event_type.starts_with("ISP") {
-        true => ConfigurationEvent::topic().name,
-        false => ProvisioningEvent::topic().name,
+    let topic = if event_type.starts_with("ISP") {
+        ConfigurationEvent::topic().name
+    } else if event_type.starts_with("RS") {
+        RsAgentEvent::topic().name
+    } else {
+        ProvisioningEvent::topic().name
     };
     let id = unique("cause");
     let origin = Origin::Message { id: &id, n: 0 };

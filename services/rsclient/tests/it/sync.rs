@@ -140,7 +140,7 @@ async fn a_store_that_was_set_back_is_raised_above_what_the_backend_holds() {
 }
 
 #[tokio::test]
-async fn the_system_documents_are_none_yet_and_are_done_at_once() {
+async fn an_isp_that_has_set_nothing_has_no_documents_to_send() {
     let service = home(0).await;
     let job = Job::new(&service, &unique("j"));
     let request = json!({

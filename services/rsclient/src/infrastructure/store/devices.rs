@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{AccountId, DeletedDevice, DeviceId, IspId, Revision, SyncScope, UserId};
+use events::{AccountId, DeletedDevice, DeviceId, IspId, Revision, RouterFlags, SyncScope, UserId};
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
@@ -11,7 +11,7 @@ use mongodb::{
 use serde::Deserialize;
 
 use super::{StoreError, Written, expiry, forgotten_after, index, not_newer_than, to_bson, write};
-use crate::domain::{Device, DeviceState, FLAGS};
+use crate::domain::{Device, DeviceState, FLAGS, SystemDocument, ToldFlags, Which};
 
 /// A cheap handle to the devices.
 #[derive(Clone)]
@@ -127,9 +127,8 @@ impl Devices {
     /// The store does not answer.
     pub async fn found_in(
         &self,
-        scope: &SyncScope,
-        after: Option<&str>,
-        up_to: Option<&str>,
+        (scope, which): (&SyncScope, Which),
+        (after, up_to): (Option<&str>, Option<&str>),
         limit: usize,
     ) -> Result<Vec<Found>, StoreError> {
         let kept = doc! { "$or": ["$state.flags", "$state.upload_intervals"] };
@@ -138,7 +137,7 @@ impl Devices {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let devices = self.documents.clone_with_type::<FoundDevice>();
         let found = devices
-            .find(in_scope(scope, after, up_to))
+            .find(in_scope((scope, which), after, up_to))
             .sort(doc! { "_id": 1 })
             .limit(limit)
             .batch_size(u32::try_from(limit).unwrap_or(u32::MAX))
@@ -153,7 +152,7 @@ impl Devices {
     /// The store does not answer.
     pub async fn count_in(
         &self,
-        scope: &SyncScope,
+        scope: (&SyncScope, Which),
         after: Option<&str>,
     ) -> Result<u64, StoreError> {
         Ok(self.documents.count_documents(in_scope(scope, after, None)).await?)
@@ -206,8 +205,22 @@ impl Devices {
     /// # Errors
     /// The store does not answer.
     pub async fn mark_removed(&self, id: &DeviceId, read: Revision) -> Result<(), StoreError> {
-        let mark = doc! { "$set": { "published": "removed" } };
+        let mark = doc! { "$set": { "published": "removed" }, "$unset": { "told_flags": "" } };
         self.documents.update_one(unraised(id, read), mark).await?;
+        Ok(())
+    }
+
+    /// Notes which flags and intervals of a router the others were told, unless it was raised since.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn mark_flags(&self, told: &RouterFlags) -> Result<(), StoreError> {
+        let flags = ToldFlags {
+            flags: told.flags.clone(),
+            upload_intervals: told.upload_intervals.clone(),
+        };
+        let mark = doc! { "$set": { "told_flags": to_bson(&flags)? } };
+        self.documents.update_one(unraised(&told.device_id, told.revision), mark).await?;
         Ok(())
     }
 
@@ -242,13 +255,12 @@ impl Devices {
     }
 }
 
-/// What a sync finds: a device, and how many requests it is.
+/// What a sync finds: a device or an ISP, and the requests about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The device, or the one request that is meant.
+    /// Where the search goes on behind it.
     pub key: String,
-    /// How many requests it is.
-    pub requests: u64,
+    requests: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -260,25 +272,44 @@ struct FoundDevice {
 
 impl From<FoundDevice> for Found {
     fn from(device: FoundDevice) -> Self {
-        Self { key: device.id.into(), requests: 1 + u64::from(device.has_flags) }
+        let key = String::from(device.id);
+        let flags = device.has_flags.then(|| format!("{key}{FLAGS}"));
+        Self { requests: [Some(key.clone()), flags].into_iter().flatten().collect(), key }
     }
 }
 
 impl Found {
     /// One request.
     pub fn request(key: String) -> Self {
-        Self { key, requests: 1 }
+        Self { requests: vec![key.clone()], key }
+    }
+
+    /// Documents of an ISP.
+    pub fn documents(isp_id: &IspId, held: impl Iterator<Item = SystemDocument>) -> Self {
+        let requests = held.map(|it| it.key(isp_id)).collect();
+        Self { key: isp_id.as_str().to_owned(), requests }
+    }
+
+    /// How many requests it is.
+    pub fn requests(&self) -> u64 {
+        self.requests.len() as u64
     }
 
     /// The keys of its requests.
     pub fn into_keys(self) -> impl Iterator<Item = String> {
-        let flags = (self.requests > 1).then(|| format!("{}{FLAGS}", self.key));
-        [Some(self.key), flags].into_iter().flatten()
+        self.requests.into_iter()
     }
 }
 
-fn in_scope(scope: &SyncScope, after: Option<&str>, up_to: Option<&str>) -> Document {
-    let mut filter = Document::new();
+fn in_scope(
+    (scope, which): (&SyncScope, Which),
+    after: Option<&str>,
+    up_to: Option<&str>,
+) -> Document {
+    let mut filter = match which {
+        Which::All => Document::new(),
+        Which::Routers => doc! { "state.kind": "router" },
+    };
     if let Some(isp_id) = &scope.isp_id {
         filter.insert("isp_id", isp_id.as_str());
     }

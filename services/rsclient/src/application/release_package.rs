@@ -1,0 +1,35 @@
+//! rsagents wants to delete a package and asks whether anybody uses it.
+
+use std::fmt::Write as _;
+
+use events::AgentPackageId;
+
+use crate::{app::App, application::Failure};
+
+/// Most users that a refusal names.
+const NAMED_MAX: usize = 10;
+
+/// Has nobody start to use a package any more, for good, unless somebody uses it.
+///
+/// # Errors
+/// Somebody uses it, or the store failed.
+pub async fn release_package(app: &App, id: &AgentPackageId) -> Result<(), Failure> {
+    let Some(users) = app.store.packages.reserve(id).await? else { return Ok(()) };
+    let mut names: Vec<String> = users
+        .groups
+        .iter()
+        .take(NAMED_MAX)
+        .map(|it| {
+            let version = it.target_version.as_ref().map(|it| format!(" that follow `{it}`"));
+            format!("routers of model `{}`{}", it.model, version.unwrap_or_default())
+        })
+        .collect();
+    let left = NAMED_MAX - names.len();
+    names.extend(users.routers.iter().take(left).map(|it| format!("router `{it}`")));
+    let more = users.groups.len() + users.routers.len() - names.len();
+    let mut why = format!("used by {}", names.join(", "));
+    if more > 0 {
+        write!(why, " and {more} more").expect("a text takes all");
+    }
+    Err(Failure::Conflict(why))
+}
