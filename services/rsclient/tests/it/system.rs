@@ -118,8 +118,9 @@ async fn whoever_has_read_an_older_state_does_not_overwrite_a_newer_one() {
     assert_eq!(again.status, 412);
     let tag = first.etag.clone().unwrap();
     // Both lists and the settings are one state: what leaves in one event.
-    let other = rest.put("/router-protection/dns-allowed-list", &json!({"dns_allowed_list": []}));
-    assert!(other.await.revision() > first.revision());
+    let none = json!({"dns_allowed_list": []});
+    let other = rest.put("/router-protection/dns-allowed-list", &none).await;
+    assert!(other.revision() > first.revision());
     assert_eq!(rest.put_if(LIST, &list("192.0.2.2"), Some(&tag)).await.status, 412);
     assert_eq!(rest.get(LIST).await.body, list("192.0.2.1"));
     let now = rest.get(LIST).await.etag.unwrap();
@@ -252,7 +253,8 @@ async fn a_process_that_died_before_it_told_is_followed_by_one_that_does() {
     let store = &rest.service.app.store.router_protections;
     let held = store.set(&isp_id, any, &change).await.unwrap().unwrap();
     let stored = rest.service.stored("router_protection", &rest.service.isp).await;
-    assert_eq!((stored.get_bool("untold"), stored.get_i64("told")), (Ok(true), Ok(0)));
+    assert!(stored.get_bool("untold").unwrap());
+    assert_eq!(stored.get_i64("told").unwrap(), 0);
 
     let (relay, stop) = (rest.service.app.outboxes.clone(), chassis::CancellationToken::new());
     let every = Duration::from_millis(20);

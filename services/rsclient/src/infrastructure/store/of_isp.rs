@@ -106,9 +106,10 @@ impl<T: DeserializeOwned + Send + Sync> OfIsp<T> {
             id: IspId,
         }
         let Some(filter) = in_scope(scope, after, up_to) else { return Ok(BTreeSet::new()) };
-        let found = self.documents.clone_with_type::<Id>().find(filter).sort(doc! { "_id": 1 });
+        let ids = self.documents.clone_with_type::<Id>();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = found.limit(limit).projection(doc! { "_id": 1 }).await?;
+        let found = ids.find(filter).sort(doc! { "_id": 1 }).limit(limit);
+        let found = found.projection(doc! { "_id": 1 }).await?;
         Ok(found.map_ok(|it| it.id).try_collect().await?)
     }
 
