@@ -109,8 +109,13 @@ impl Destination {
 
     /// Why the circuit is open, if it is.
     pub fn open_for(&self) -> Option<String> {
+        self.open_since().map(|(_, why)| why)
+    }
+
+    /// Since when the circuit is open, and why, if it is.
+    pub fn open_since(&self) -> Option<(Instant, String)> {
         match &self.state().circuit {
-            Circuit::Open(open) => Some(open.why.clone()),
+            Circuit::Open(open) => Some((open.since, open.why.clone())),
             Circuit::Closed => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{EventBusConsumer, EventBusRegistry, RegisterError, Resumer, Status};
+use crate::{EventBusConsumer, EventBusRegistry, Inspector, RegisterError, Resumer, Status};
 
 /// Two consumers of one group. A topic belongs to exactly one of them: to the performant one, which commits in
 /// the background, where it is declared so; else to the reliable one, which commits synchronously in groups.
@@ -74,6 +74,11 @@ impl DualEventBusConsumer {
     /// What lets it go on after too many dead letters.
     pub fn resumer(&self) -> Resumer {
         self.reliable.resumer().and(self.performant.resumer())
+    }
+
+    /// What says which records wait, and for what.
+    pub fn inspector(&self) -> Inspector {
+        self.reliable.inspector().and(self.performant.inspector())
     }
 
     /// Ends the work in flight, commits it and leaves the group.

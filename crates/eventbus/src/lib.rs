@@ -22,7 +22,7 @@ mod settings;
 mod trace;
 
 pub use backoff::{backoff, jitter};
-pub use consumer::{ConsumerConfig, EventBusConsumer, Resumer, Status};
+pub use consumer::{ConsumerConfig, EventBusConsumer, Inspector, Resumer, Status, WaitingRecord};
 pub use dead_letters::dlq_headers;
 pub use destination::{Change, Destination, DestinationSettings, Heard};
 pub use dual::DualEventBusConsumer;

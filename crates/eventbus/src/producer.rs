@@ -14,7 +14,7 @@ use rdkafka::{
 };
 
 use crate::{
-    EventBusMessage, Record, Serializer,
+    EventBusMessage, Headers, Record, Serializer,
     factory::{FactoryError, passed_through},
     serializer::owned_headers,
     settings::Cluster,
@@ -117,6 +117,26 @@ impl EventBusProducer {
         let delivered = self.send(record).await?;
         metrics::counter!("eventbus_published_total",
             "topic" => message.topic.clone(), "event_type" => message.event_type.clone())
+        .increment(1);
+        Ok(delivered)
+    }
+
+    /// Publishes a record without a value: it deletes what `key` names. Answers as [`Self::publish`] does.
+    ///
+    /// # Errors
+    /// The broker did not acknowledge it.
+    pub async fn publish_deletion(
+        &self,
+        topic: &str,
+        key: &str,
+        headers: &Headers,
+    ) -> Result<Delivered, PublishError> {
+        let record = FutureRecord::<[u8], [u8]>::to(topic)
+            .key(key.as_bytes())
+            .headers(owned_headers(headers));
+        let delivered = self.send(record).await?;
+        metrics::counter!("eventbus_published_total",
+            "topic" => topic.to_owned(), "event_type" => "none")
         .increment(1);
         Ok(delivered)
     }

@@ -1,11 +1,17 @@
 //! The handle that services hold.
 
-use anyhow::Context as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use eventbus::EventBusProducer;
 use events::Revision;
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Call, Mode, Resource, ResourceKind, Settings, rest::Rest};
+use crate::{
+    Answer, BatchAnswer, BatchEntry, Call, Mode, Resource, ResourceKind, Settings,
+    kafka::KafkaRequester, rest::Rest,
+};
 
 /// The backend's administration. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
@@ -14,6 +20,7 @@ pub struct HsAdmin(Requester);
 #[derive(Clone, Debug)]
 enum Requester {
     Rest(Rest),
+    Kafka(KafkaRequester),
     Logger(LoggerRequester),
 }
 
@@ -37,8 +44,20 @@ impl HsAdmin {
                 let rest = Rest::connect(settings).context("HS Admin client")?;
                 Ok(Self(Requester::Rest(rest)))
             }
+            Mode::Kafka => bail!("the Kafka admin interface needs a producer"),
             Mode::Log => Ok(Self(Requester::Logger(LoggerRequester))),
         }
+    }
+
+    /// Makes the client of a backend that is configured for its Kafka admin interface. `producer` is one of the
+    /// backend's own broker.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`].
+    pub fn over_kafka(settings: &Settings, producer: EventBusProducer) -> anyhow::Result<Self> {
+        let rest = Rest::connect(settings).context("HS Admin client")?;
+        let limit = Duration::from_secs(settings.timeout_seconds);
+        Ok(Self(Requester::Kafka(KafkaRequester::new(producer, rest, limit))))
     }
 
     /// Creates or replaces a resource. `body` is the model that goes with it.
@@ -62,6 +81,16 @@ impl HsAdmin {
         self.write(Call::Delete, resource, None, revision).await
     }
 
+    /// Creates or replaces devices other than routers in one call, at most
+    /// [`BATCH_ITEMS_MAX`](crate::BATCH_ITEMS_MAX).
+    pub async fn post_devices(&self, entries: &[BatchEntry]) -> BatchAnswer {
+        match &self.0 {
+            Requester::Rest(rest) => rest.post_devices(entries).await,
+            Requester::Kafka(kafka) => kafka.rest().post_devices(entries).await,
+            Requester::Logger(_) => BatchAnswer::Whole(Answer::NotSent),
+        }
+    }
+
     /// Asks the backend how it feels.
     ///
     /// # Errors
@@ -69,6 +98,7 @@ impl HsAdmin {
     pub async fn status(&self) -> Result<Status, Answer> {
         match &self.0 {
             Requester::Rest(rest) => rest.status().await,
+            Requester::Kafka(kafka) => kafka.rest().status().await,
             Requester::Logger(_) => Err(Answer::NotSent),
         }
     }
@@ -82,6 +112,7 @@ impl HsAdmin {
     ) -> Answer {
         match &self.0 {
             Requester::Rest(rest) => rest.write(call, resource, body, revision).await,
+            Requester::Kafka(kafka) => kafka.write(call, resource, body, revision).await,
             Requester::Logger(logger) => logger.write(call, resource, revision),
         }
     }

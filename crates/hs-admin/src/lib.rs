@@ -7,8 +7,10 @@
 //! - [`Answer`]: the one table from HTTP answers to what happens with a record
 
 mod answer;
+mod batch;
 mod client;
 mod json;
+mod kafka;
 mod meters;
 mod models;
 mod resource;
@@ -18,8 +20,10 @@ mod strict;
 mod tls;
 
 pub use answer::{Answer, Call, ErrorReply, meaning, retry_after};
+pub use batch::{BatchAnswer, BatchEntry};
 pub use client::{HsAdmin, Status};
 pub use json::{Hash, Json};
+pub use kafka::{ACCOUNT_TOPIC, SYSTEM_TOPIC};
 pub use models::{
     AgentPackage, AgentVersion, BatchItem, DeviceConfiguration, DeviceIdentity, FeatureFlags,
     Identifiers, RouterConfiguration, SystemAdvanced, SystemAgentDefault, SystemAgentVersions,

@@ -26,7 +26,8 @@ use tokio::{sync::Semaphore, time::timeout_at};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{
-    Answer, Call, ErrorReply, REVISION_HEADER, Resource, ResourceKind, Settings, Status, TlsFiles,
+    Answer, BatchAnswer, BatchEntry, Call, ErrorReply, REVISION_HEADER, Resource, ResourceKind,
+    Settings, Status, TlsFiles, batch,
     client::count,
     meaning,
     meters::Meters,
@@ -34,8 +35,8 @@ use crate::{
     tls::{self, Stamps},
 };
 
-/// Most bytes of an answer that are read.
-const ANSWER_BYTES_MAX: usize = 64 * 1_024;
+/// Most bytes of an answer that are read: a batch has hundreds of results.
+const ANSWER_BYTES_MAX: usize = 1_024 * 1_024;
 /// Most characters of what the backend says that are passed on.
 const DETAIL_CHARS_MAX: usize = 500;
 /// How often the certificate files are looked at.
@@ -102,6 +103,18 @@ impl Rest {
         }
         let request = request.body(Full::new(body.unwrap_or_default()));
         self.send(call, resource.kind(), request).await.0
+    }
+
+    pub(crate) async fn post_devices(&self, entries: &[BatchEntry]) -> BatchAnswer {
+        let request = self
+            .request(Call::Post, "/devices")
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(Full::new(batch::body(entries)));
+        let (answer, body) = self.send(Call::Post, ResourceKind::Device, request).await;
+        match answer {
+            Answer::Done { http_status } => batch::read(http_status, &body, entries.len()),
+            whole => BatchAnswer::Whole(whole),
+        }
     }
 
     pub(crate) async fn status(&self) -> Result<Status, Answer> {
@@ -253,7 +266,7 @@ async fn read(
         .and_then(|it| retry_after(it, jiff::Timestamp::now()));
     let status = response.status().as_u16();
     let mut body = Vec::new();
-    // What is longer is cut off: only errors and the status have bodies, and both are short.
+    // What is longer is cut off: only errors, the status and batches have bodies, and all are short.
     while body.len() < ANSWER_BYTES_MAX {
         match timeout_at(deadline, response.frame()).await {
             Ok(Some(Ok(frame))) => body.extend(frame.data_ref().into_iter().flatten()),
@@ -305,7 +318,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
 }
 
 /// One short line.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|it| !it.is_control()).take(DETAIL_CHARS_MAX).collect()
 }
 

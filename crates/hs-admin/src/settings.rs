@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// `rest` sends, `log` only says what it would send.
+    /// `rest` sends, `log` only says what it would send, `kafka` publishes what it can.
     pub mode: Mode,
     /// Where the API begins, such as `https://hs.example:8443`.
     pub base_url: HttpUrl,
@@ -32,6 +32,8 @@ pub enum Mode {
     Rest,
     /// It is logged: a dry run.
     Log,
+    /// It is published, where the Kafka admin interface knows the resource; all else is sent.
+    Kafka,
 }
 
 /// PEM files for mutual TLS. They are read again when they change.

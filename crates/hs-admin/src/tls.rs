@@ -11,13 +11,15 @@ use rustls::{
 
 use crate::TlsFiles;
 
-/// When each file was last written; `None` while it is not there.
-pub(crate) type Stamps = [Option<SystemTime>; 3];
+/// When each file was last written and how long it is: clocks of file systems are coarse. `None` while it is not there.
+pub(crate) type Stamps = [Option<(SystemTime, u64)>; 3];
 
-/// When the files were last written.
+/// What tells the files from what they were before.
 pub(crate) fn stamps(files: &TlsFiles) -> Stamps {
-    [&files.cert, &files.key, &files.ca]
-        .map(|it| fs::metadata(it).and_then(|it| it.modified()).ok())
+    [&files.cert, &files.key, &files.ca].map(|it| {
+        let file = fs::metadata(it).ok()?;
+        Some((file.modified().ok()?, file.len()))
+    })
 }
 
 /// Trusts the authorities of the files alone and shows the certificate of the files. Without files it trusts nobody.

@@ -94,11 +94,9 @@ impl Fleet {
     fn add(&mut self, mut instance: Instance, database: &str) -> Result<()> {
         let service = instance.service();
         instance.set_reader(&self.options.kafka, &self.options.mongodb, database);
-        if service.has_http() {
-            instance.set_member("HTTP__LISTEN", "127.0.0.1:0");
-            for (name, value) in self.keys.settings_of(service) {
-                instance.set_member(&name, &value);
-            }
+        instance.set_member("HTTP__LISTEN", "127.0.0.1:0");
+        for (name, value) in self.keys.settings_of(service) {
+            instance.set_member(&name, &value);
         }
         match service {
             Service::RsAdaptor => {
@@ -147,9 +145,7 @@ impl Fleet {
     pub async fn ready(&mut self) -> Result<()> {
         for instance in &mut self.instances {
             instance.ready(READY).await?;
-            if instance.service().has_http() {
-                instance.stay()?;
-            }
+            instance.stay()?;
         }
         Ok(())
     }

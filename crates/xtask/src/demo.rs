@@ -2,6 +2,7 @@
 
 mod compare;
 mod expected;
+mod expected_system;
 mod homes;
 mod input;
 mod progress;
@@ -26,6 +27,7 @@ use self::progress::Progress;
 pub use self::{
     compare::{Differences, compare},
     expected::{expected, expected_of},
+    expected_system::{Put, system_documents},
     homes::{each_home, homes},
     input::Input,
 };

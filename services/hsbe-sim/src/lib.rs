@@ -2,6 +2,7 @@
 //!
 //! - `domain`: what the backend holds, which requests are well formed, what can go wrong on purpose
 //! - `infrastructure/rest`: the HS Admin API, and `/sim` for whoever runs it
+//! - `infrastructure/kafka`: the Kafka admin interface
 //!
 //! Everything is in memory. The same routes are served without TLS and, if set, with mutual TLS.
 
@@ -21,8 +22,9 @@ use chassis::{
 use tokio::net::TcpListener;
 
 pub use app::App;
+use infrastructure::kafka::consume;
 pub use infrastructure::rest::router;
-pub use settings::{DEFAULTS, HttpSettings, Settings, TlsSettings};
+pub use settings::{DEFAULTS, HttpSettings, KafkaSettings, Settings, TlsSettings};
 
 /// Longest that a request may take: a fault may hold it back for as long as its client waits.
 const REQUEST_SECONDS: u64 = 3_600;
@@ -62,10 +64,17 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
         let (router, stop) = (router(app.clone()), chassis.stop.clone());
         chassis::http::serve_with(listener, router, config, &limits, stop)
     };
+    let consumed = async {
+        match &settings.kafka {
+            None => Ok(()),
+            Some(kafka) => consume(&app, kafka, &chassis.stop).await.context("kafka"),
+        }
+    };
     match secure {
-        None => serve(plain, None).await,
+        None => tokio::try_join!(serve(plain, None), consumed).map(drop),
         Some((listener, config)) => {
-            tokio::try_join!(serve(plain, None), serve(listener, Some(config))).map(drop)
+            let secure = serve(listener, Some(config));
+            tokio::try_join!(serve(plain, None), secure, consumed).map(drop)
         }
     }
 }

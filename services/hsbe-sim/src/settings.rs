@@ -28,6 +28,9 @@ pub struct Settings {
     /// The port with mutual TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
+    /// The Kafka admin interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaSettings>,
     /// What every service has.
     #[serde(flatten)]
     pub chassis: chassis::Settings,
@@ -39,6 +42,16 @@ pub struct Settings {
 pub struct HttpSettings {
     /// Where it listens.
     pub listen: SocketAddr,
+}
+
+/// The Kafka admin interface.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSettings {
+    /// The backend's own broker: addresses to begin with, separated by commas.
+    pub bootstrap_servers: String,
+    /// The consumer group.
+    pub group: String,
 }
 
 /// The port with mutual TLS.

@@ -1,6 +1,6 @@
 //! Everything a use case may reach for.
 
-use crate::infrastructure::{hs::Backend, store::AppliedResources};
+use crate::infrastructure::{hs::Backend, rejections::Rejections, store::AppliedResources};
 
 /// The handles of the service. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -9,4 +9,6 @@ pub struct App {
     pub applied: AppliedResources,
     /// The HomeSecure backend.
     pub backend: Backend,
+    /// What was rejected lately.
+    pub rejections: Rejections,
 }

@@ -1,4 +1,5 @@
-//! rsadaptor: effective configurations of devices become devices in the HomeSecure backend.
+//! rsadaptor: effective configurations of devices become devices in the HomeSecure backend, and what ISPs set for all
+//! of their homes becomes documents there.
 //!
 //! Read it in this order:
 //!
@@ -17,13 +18,20 @@ pub mod settings;
 use std::future::ready;
 
 use anyhow::Context as _;
+use auth::Verifier;
 use chassis::Chassis;
 use eventbus::{ClientType, Destination, EventBusFactory, Resumer};
-use hs_admin::HsAdmin;
+use hs_admin::{HsAdmin, Mode};
 
 use crate::{
     app::App,
-    infrastructure::{hs::Backend, kafka, store::AppliedResources},
+    infrastructure::{
+        hs::Backend,
+        kafka,
+        rejections::Rejections,
+        rest::{self, Resources},
+        store::AppliedResources,
+    },
 };
 
 pub use settings::{DEFAULTS, Settings};
@@ -36,20 +44,28 @@ pub const SERVICE: &str = "rsadaptor";
 /// # Errors
 /// Settings that cannot be used, or no store at the start.
 pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
-    let admin = HsAdmin::connect(&settings.hs_admin)?;
+    let rest = settings.http.bind().await?;
+    let verifier = Verifier::new(SERVICE, &settings.auth)?;
+    let factory = EventBusFactory::new(SERVICE, settings.kafka.clone());
+    let admin = match settings.hs_admin.mode {
+        Mode::Rest | Mode::Log => HsAdmin::connect(&settings.hs_admin)?,
+        Mode::Kafka => {
+            let producer = factory.producer(ClientType::External)?;
+            HsAdmin::over_kafka(&settings.hs_admin, producer)?
+        }
+    };
     let probe = chassis.health.detail("hs-be");
     let destination = Destination::new("hs-be", settings.destination);
-    let backend =
-        Backend::new(admin, &settings.hs_admin, settings.gate.limits(), destination, probe);
+    let (limits, batch) = (settings.gate.limits(), settings.batch.limits());
+    let backend = Backend::new(admin, &settings.hs_admin, limits, batch, destination, probe);
     let (kafka_probe, mongo_probe) =
         (chassis.health.readiness("kafka"), chassis.health.readiness("mongo"));
     let database = chassis::mongo::connect(&settings.mongo).await?;
     let applied = AppliedResources::open(&database, settings.applied.limits())
         .await
         .context("collection applied")?;
-    let app = App { applied, backend };
+    let app = App { applied, backend, rejections: Rejections::default() };
 
-    let factory = EventBusFactory::new(SERVICE, settings.kafka.clone());
     let replies = factory.producer(ClientType::Default)?;
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app, &replies))?;
@@ -59,10 +75,14 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let stop = chassis.stop.clone();
     let every = settings.gate.status_interval_seconds.duration();
     let status = tokio::spawn(app.backend.watch(every, stop.clone()));
-    tokio::join!(
+    let inspector = consumer.inspector();
+    let resources = Resources { app, inspector, verifier };
+    let (served, (), ()) = tokio::join!(
+        rest.serve(rest::router(resources), &chassis, stop.clone()),
         kafka_probe.watch(&stop, || ready(consumer.works())),
         mongo_probe.watch(&stop, || chassis::mongo::answers(database.clone())),
     );
+    served?;
 
     consumer.close().await;
     // Everything published was awaited: there is nothing to wait for, unless a call was given up.

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use chassis::mongo::MongoSettings;
 use eventbus::DestinationSettings;
+use hs_admin::BATCH_ITEMS_MAX;
 use serde::{Deserialize, Serialize};
 
-use crate::{domain::GateLimits, infrastructure::store::StoreLimits};
+use crate::{
+    domain::GateLimits,
+    infrastructure::{hs::BatchLimits, store::StoreLimits},
+};
 
 /// The defaults, with what each key means.
 pub const DEFAULTS: &str = include_str!("../rsadaptor.toml");
@@ -19,10 +23,16 @@ pub struct Settings {
     pub kafka: eventbus::Settings,
     /// The store.
     pub mongo: MongoSettings,
+    /// The REST API.
+    pub http: chassis::rest::RestSettings,
+    /// Whose tokens are taken.
+    pub auth: auth::AuthSettings,
     /// What is remembered of applied devices.
     pub applied: AppliedSettings,
     /// How the backend is reached.
     pub hs_admin: hs_admin::Settings,
+    /// What is put together.
+    pub batch: BatchSettings,
     /// What it is spared.
     pub destination: DestinationSettings,
     /// What its answers mean.
@@ -42,6 +52,16 @@ pub struct AppliedSettings {
     pub gather_ms: u64,
     /// Most rows that are read, and most that are written, together.
     pub gather_max: usize,
+}
+
+/// How devices of syncs are put together in one call.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSettings {
+    /// Most devices of a call; below 2, each is put by itself.
+    pub items_max: usize,
+    /// How long a device waits for others.
+    pub wait_ms: u64,
 }
 
 /// What answers of the backend mean.
@@ -93,6 +113,15 @@ impl AppliedSettings {
             gather: Duration::from_millis(self.gather_ms),
             gather_max: self.gather_max.max(1),
         }
+    }
+}
+
+impl BatchSettings {
+    /// How many devices may go together, and how long they wait for each other, if they are to.
+    pub fn limits(&self) -> Option<BatchLimits> {
+        let wait = Duration::from_millis(self.wait_ms);
+        let items_max = self.items_max.min(BATCH_ITEMS_MAX);
+        (items_max > 1).then_some(BatchLimits { items_max, wait })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::partition::{KeyId, Keyed, Seq};
+use super::partition::{KeyId, Keyed, Seq, Tries};
 use crate::{Lane, destination::Pass, registry::Registered};
 
 /// Nobody waits longer, whatever a callback asks for.
@@ -109,5 +109,9 @@ impl<R: Keyed> Keyed for Entry<R> {
 
     fn is_urgent(&self) -> bool {
         self.lane == Lane::Live
+    }
+
+    fn tries(&self) -> Tries {
+        self.record.tries()
     }
 }

@@ -17,7 +17,7 @@ use super::{
     call::{Ended, Entry, Few},
     guard::Guard,
     meters::Meter,
-    partition::Keyed,
+    partition::{Keyed, Tries},
 };
 use crate::{
     Batch, Delivery, EventBusProducer, Lane, Outcome, Record, Serializer, backoff,
@@ -48,6 +48,8 @@ pub(crate) struct Tried {
     counted: u32,
     first_attempt_at: Option<Instant>,
     previous_failure_at: Option<Instant>,
+    /// Why its last attempt failed.
+    pub(crate) why: Option<Box<str>>,
     refused: Option<Refused>,
 }
 
@@ -82,6 +84,7 @@ impl Tried {
             counted: 0,
             first_attempt_at: None,
             previous_failure_at: None,
+            why: None,
             refused: None,
         }
     }
@@ -90,6 +93,14 @@ impl Tried {
 impl Keyed for Box<Tried> {
     fn key(&self) -> Option<&[u8]> {
         self.record.key()
+    }
+
+    fn tries(&self) -> Tries {
+        Tries {
+            ended: self.attempts,
+            first_at: self.first_attempt_at,
+            written_ms: self.record.timestamp_ms(),
+        }
     }
 }
 
@@ -314,6 +325,7 @@ impl Handling {
             return self.refuse(tried, Cause::Exhausted, reason);
         }
         tracing::warn!(reason, counted, after_ms = after.as_millis() as u64, "a record waits");
+        tried.why = Some(reason.into_boxed_str());
         Over::Ended(Ended::Retry { after })
     }
 
@@ -359,6 +371,7 @@ impl Handling {
             topic = tried.record.topic(),
             "a dead letter could not be written, trying again"
         );
+        tried.why = Some(format!("its dead letter could not be written: {err}").into_boxed_str());
         let attempts = attempts + 1;
         tried.refused = Some(Refused { attempts, ..refused });
         Ended::Retry { after: backoff(attempts) }

@@ -14,6 +14,7 @@ mod meters;
 mod partition;
 mod runners;
 mod told;
+mod waiting;
 mod worker;
 
 use std::{
@@ -35,6 +36,7 @@ use guard::{Guard, GuardLimits};
 use handling::Handling;
 pub(crate) use meters::Meters;
 use runners::Runners;
+pub use waiting::{Inspector, WaitingRecord};
 use worker::{Command, Worker};
 
 /// What a consumer is made of.
@@ -225,6 +227,11 @@ impl EventBusConsumer {
     /// What lets it go on after too many dead letters.
     pub fn resumer(&self) -> Resumer {
         Resumer(vec![(Arc::downgrade(&self.runners), self.waker.clone())])
+    }
+
+    /// What says which records wait, and for what.
+    pub fn inspector(&self) -> Inspector {
+        Inspector::of(&self.runners)
     }
 
     /// The partitions that are ours now.

@@ -7,6 +7,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use hashbrown::{HashMap, hash_map::EntryRef};
 use slab::Slab;
+use tokio::time::Instant;
 
 /// A key of a partition for as long as records of it are held; records without one are one key.
 pub(crate) type KeyId = usize;
@@ -48,6 +49,8 @@ struct KeyQueue<R> {
     behind: VecDeque<(Seq, R)>,
     /// The last one that is urgent: those before it are too, because it stands behind them.
     urgent: Option<Seq>,
+    /// What had happened to the record that runs when it started.
+    running: Tries,
 }
 
 /// What the records of a key are doing. While one runs or waits, the others stand behind it.
@@ -72,6 +75,30 @@ pub(crate) trait Keyed {
     fn is_urgent(&self) -> bool {
         false
     }
+
+    /// What happened to it so far.
+    fn tries(&self) -> Tries {
+        Tries::default()
+    }
+}
+
+/// What happened to a record so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tries {
+    /// Attempts that have ended.
+    pub(crate) ended: u32,
+    /// When the first one began.
+    pub(crate) first_at: Option<Instant>,
+    /// When the record was written, in Unix milliseconds.
+    pub(crate) written_ms: Option<i64>,
+}
+
+/// A record of a key that is not done.
+pub(crate) struct Open<'a, R> {
+    pub(crate) offset: i64,
+    pub(crate) tries: Tries,
+    /// The record; nothing where it runs.
+    pub(crate) record: Option<&'a R>,
 }
 
 /// Where the prefix ends.
@@ -132,6 +159,22 @@ impl<R: Keyed> Partition<R> {
             key: queue.name.as_deref(),
             state: queue.state,
         })
+    }
+
+    /// The records of a key that are not done, in the order of the broker, and what they are doing.
+    pub(crate) fn of_key(&self, key: &[u8]) -> Option<(KeyState, Vec<Open<'_, R>>)> {
+        let id = *self.keys.get(key)?;
+        let queue = &self.queues[id];
+        let mut waiting = queue.head.iter().chain(&queue.behind).peekable();
+        let mut open = Vec::new();
+        for (seq, slot) in (self.first..).zip(&self.window) {
+            if slot.key == id && slot.state != SlotState::Done {
+                let record = waiting.next_if(|(it, _)| *it == seq).map(|(_, it)| it);
+                let tries = record.map_or(queue.running, Keyed::tries);
+                open.push(Open { offset: slot.offset, tries, record });
+            }
+        }
+        Some((queue.state, open))
     }
 
     /// Takes in the broker's next record. Answers its key, and whether that has become ready, or urgent while it was.
@@ -225,6 +268,9 @@ impl<R: Keyed> Partition<R> {
         for nth in 0..most {
             let next = queue.head.take_if(|(_, record)| nth == 0 || may(record));
             let Some((seq, record)) = next else { break };
+            if nth == 0 {
+                queue.running = record.tries();
+            }
             queue.refill();
             let slot = &mut self.window[(seq - self.first) as usize];
             if slot.state == SlotState::New {
@@ -283,7 +329,8 @@ impl<R: Keyed> Partition<R> {
 
 impl<R> KeyQueue<R> {
     fn new(name: Option<Arc<[u8]>>) -> Self {
-        Self { name, state: KeyState::Ready, head: None, behind: VecDeque::new(), urgent: None }
+        let (state, running) = (KeyState::Ready, Tries::default());
+        Self { name, state, head: None, behind: VecDeque::new(), urgent: None, running }
     }
 
     fn is_urgent(&self) -> bool {

@@ -16,6 +16,7 @@ mod ordering;
 mod restarts;
 mod rounds;
 mod security;
+mod waiting;
 mod watchdog;
 mod wire;
 mod wrong_records;

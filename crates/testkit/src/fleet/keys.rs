@@ -14,17 +14,22 @@ pub(super) struct Keys {
     pub(super) operators: Arc<Issuer>,
     /// rssync, for its calls of others.
     rssync: Issuer,
+    /// rsclient, for its calls of rsadaptor.
+    rsclient: Issuer,
 }
 
 impl Keys {
     pub(super) fn new() -> Result<Self> {
-        Ok(Self { operators: Arc::new(Issuer::new("operators")?), rssync: Issuer::new("rssync")? })
+        let issuer = Issuer::new;
+        let operators = Arc::new(issuer("operators")?);
+        Ok(Self { operators, rssync: issuer("rssync")?, rsclient: issuer("rsclient")? })
     }
 
     /// What a service must be told of them, named without its prefix.
     pub(super) fn settings_of(&self, service: Service) -> Vec<(String, String)> {
         match service {
-            Service::Simulator | Service::RsAdaptor => Vec::new(),
+            Service::Simulator => Vec::new(),
+            Service::RsAdaptor => trusted(&self.rsclient, "internal"),
             Service::RsClient | Service::RsAgents => trusted(&self.rssync, "internal"),
             Service::RsSync => {
                 let mut settings = trusted(&self.operators, "sync:read sync:write");

@@ -32,15 +32,6 @@ impl Service {
             Self::RsSync => "rssync",
         }
     }
-
-    /// Whether it serves HTTP beside its admin port.
-    #[must_use]
-    pub fn has_http(self) -> bool {
-        match self {
-            Self::Simulator | Self::RsClient | Self::RsAgents | Self::RsSync => true,
-            Self::RsAdaptor => false,
-        }
-    }
 }
 
 /// What a fleet is started with.

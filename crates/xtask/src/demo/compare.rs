@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 const EXAMPLES: usize = 10;
+/// What is compared; a kind that a state does not name is empty there.
+const KINDS: [&str; 4] = ["devices", "routers", "feature_flags", "system"];
 
-/// Where two states differ. Each entry is `devices/ID` or `routers/ID`, or a sentence about one.
+/// Where two states differ. Each entry is a kind and an id, such as `devices/ID`, or a sentence about one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Differences {
     /// Expected, but not held.
@@ -40,12 +42,12 @@ impl Differences {
     }
 }
 
-/// Compares `{"devices":{id:…},"routers":{id:…}}` with its like.
+/// Compares `{"devices":{id:…},"routers":{id:…},"feature_flags":{router:…},"system":{"isp/document":…}}` with its like.
 #[must_use]
 pub fn compare(expected: &Value, held: &Value) -> Differences {
     let mut differences = Differences::default();
     let nothing = Map::new();
-    for kind in ["devices", "routers"] {
+    for kind in KINDS {
         let wanted = expected[kind].as_object().unwrap_or(&nothing);
         let found = held[kind].as_object().unwrap_or(&nothing);
         for id in wanted.keys().chain(found.keys()).collect::<BTreeSet<_>>() {
@@ -89,18 +91,23 @@ mod tests {
     fn each_kind_of_difference_is_found_and_placed() {
         let expected = json!({
             "devices": {"d-1": {"a": 1}, "d-2": {"a": {"b": 1, "c": 2}}, "d-3": {"a": 1}},
-            "routers": {"r-1": {}},
+            "routers": {"r-1": {}}, "feature_flags": {"r-1": {"flags": {"a": true}}},
+            "system": {"isp-1/general": {}},
         });
         let held = json!({
             "devices": {"d-1": {"a": 1}, "d-2": {"a": {"b": 1, "c": 3}}, "d-3": {}},
-            "routers": {"r-2": {}},
+            "routers": {"r-2": {}}, "feature_flags": {"r-1": {"flags": {"a": false}}},
         });
         let differences = compare(&expected, &held);
-        assert_eq!(differences.missing, ["routers/r-1"]);
+        assert_eq!(differences.missing, ["routers/r-1", "system/isp-1/general"]);
         assert_eq!(differences.extra, ["routers/r-2"]);
         assert_eq!(
             differences.different,
-            ["devices/d-2/a/c: 2 expected, 3 held", "devices/d-3/a: 1 expected, absent"]
+            [
+                "devices/d-2/a/c: 2 expected, 3 held",
+                "devices/d-3/a: 1 expected, absent",
+                "feature_flags/r-1/flags/a: true expected, false held",
+            ]
         );
         assert!(compare(&held, &held).is_empty());
     }

@@ -31,7 +31,7 @@ struct Source<'a> {
 }
 
 /// `{"devices":{id:…},"routers":{id:…}}` for payloads of ProvisionCreated: the highest revision of each
-/// entity counts, wherever it stands.
+/// entity counts, wherever it stands. Where routers have flags or upload intervals, `"feature_flags":{id:…}` too.
 #[must_use]
 pub fn expected<'a>(payloads: impl Iterator<Item = &'a Value>) -> Value {
     let mut source = Source::default();
@@ -129,6 +129,9 @@ impl<'a> Source<'a> {
             let kind = if router { "routers" } else { "devices" };
             held[kind][id] = configuration(&levels, router);
             held[kind][id]["action"] = self.actions.get(id).map_or(Value::Null, |it| (*it).clone());
+            if router && let Some(flags) = flags(device) {
+                held["feature_flags"][id] = flags;
+            }
         }
         held
     }
@@ -202,6 +205,16 @@ fn configuration(levels: &Levels<'_>, router: bool) -> Value {
         made["act_rules"] = rules(levels);
     }
     made
+}
+
+/// The flags and intervals of a router that has any.
+fn flags(router: &Value) -> Option<Value> {
+    let [flags, intervals] = ["flags", "upload_intervals"].map(|it| router[it].clone());
+    if flags.is_null() && intervals.is_null() {
+        return None;
+    }
+    let whole = |it: Value| if it.is_null() { json!({}) } else { it };
+    Some(json!({"flags": whole(flags), "upload_intervals": whole(intervals)}))
 }
 
 /// Each leaf from the nearest level that has it.
@@ -307,6 +320,26 @@ mod tests {
         assert_eq!(held(std::slice::from_ref(&due)), due["devices"][0]["action"]);
         assert_eq!(held(&[home(1, action("2020-01-01T00:00:00Z"))]), Value::Null);
         assert_eq!(held(&[due, home(2, Value::Null)]), Value::Null);
+    }
+
+    #[test]
+    fn only_routers_that_say_something_of_flags_have_them() {
+        let device = |id: &str, kind: &str, flags: Value, intervals: Value| {
+            json!({"isp_id": "i", "account_id": "a", "device_id": id, "kind": kind, "revision": 1,
+                "flags": flags, "upload_intervals": intervals})
+        };
+        let home = json!({
+            "isp_id": "i", "users": [],
+            "account": {"isp_id": "i", "account_id": "a", "revision": 1, "status": "active"},
+            "devices": [
+                device("r-1", "router", json!({"dns_over_tls": true}), Value::Null),
+                device("r-2", "router", Value::Null, Value::Null),
+                device("d-1", "device", json!({"dns_over_tls": true}), json!({})),
+            ],
+        });
+        let held = expected(std::iter::once(&home));
+        let only = json!({"r-1": {"flags": {"dns_over_tls": true}, "upload_intervals": {}}});
+        assert_eq!(held["feature_flags"], only);
     }
 
     #[test]

@@ -244,7 +244,7 @@ impl Backend {
         }
     }
 
-    /// Everything but documents of ISPs, by id; flags by that of their router.
+    /// Everything, by id; flags by that of their router, documents of ISPs by `<isp_id>/<document>`.
     pub fn dump(&self) -> BTreeMap<&'static str, BTreeMap<String, Document>> {
         let all = |collection| {
             let held = self.held.iter().filter(|(key, _)| key.0 == collection);
@@ -255,7 +255,13 @@ impl Backend {
             ("routers", all(Collection::Routers)),
             ("feature_flags", all(Collection::FeatureFlags)),
             ("agent_packages", all(Collection::AgentPackages)),
+            ("system", all(Collection::System)),
         ])
+    }
+
+    /// Whether a resource is there.
+    pub fn holds(&self, resource: &Resource) -> bool {
+        self.held.get(&key(resource)).is_some_and(|it| it.body.is_some())
     }
 
     /// The last writes of a resource, the oldest first.
@@ -329,10 +335,8 @@ impl Backend {
     }
 
     fn guard_references(&self, resource: &Resource, checked: &Checked) -> Result<(), Refusal> {
-        let holds =
-            |resource: &Resource| self.held.get(&key(resource)).is_some_and(|it| it.body.is_some());
         if let Some(package) = &checked.target_agent_package
-            && !holds(&Resource::AgentPackage(package.clone()))
+            && !self.holds(&Resource::AgentPackage(package.clone()))
         {
             return Err(Refusal::new(
                 409,
@@ -341,7 +345,7 @@ impl Backend {
             ));
         }
         if let Resource::FeatureFlags(router) = resource
-            && !holds(&Resource::Router(router.clone()))
+            && !self.holds(&Resource::Router(router.clone()))
         {
             return Err(Refusal::not_found(format!("no router {router}")));
         }

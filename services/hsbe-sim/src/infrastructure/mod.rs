@@ -1,3 +1,4 @@
 //! The backend's faces.
 
+pub(crate) mod kafka;
 pub(crate) mod rest;

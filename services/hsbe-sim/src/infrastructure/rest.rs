@@ -2,7 +2,7 @@
 
 mod admin;
 mod arrival;
-mod form;
+pub(super) mod form;
 mod sim;
 
 use axum::{

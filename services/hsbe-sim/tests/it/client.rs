@@ -1,28 +1,15 @@
 //! The client of the fleet against the simulator.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
-
 use events::{DeviceId, Revision};
 use expect_test::expect;
 use hs_admin::{
     Answer, DeviceConfiguration, HsAdmin, Mode, Resource, RouterConfiguration, Settings, TlsFiles,
 };
 use serde_json::json;
-use testkit::{
-    certificates::{Certificates, issue},
-    eventually,
-};
 
-use crate::{
-    bodies,
-    service::{self, LIMIT, Service},
-};
+use crate::{bodies, service};
 
-fn settings(base_url: &str, tls: Option<TlsFiles>) -> Settings {
+pub(crate) fn settings(base_url: &str, tls: Option<TlsFiles>) -> Settings {
     Settings {
         mode: Mode::Rest,
         base_url: base_url.to_owned().try_into().expect("a URL"),
@@ -45,13 +32,13 @@ fn revision(number: u64) -> Revision {
     number.try_into().expect("a revision")
 }
 
-async fn put_device(client: &HsAdmin, name: &str, number: u64) -> Answer {
+pub(crate) async fn put_device(client: &HsAdmin, name: &str, number: u64) -> Answer {
     let body: DeviceConfiguration = serde_json::from_value(bodies::device(name)).expect("a device");
     client.put(&Resource::Device(id(name)), &body, revision(number)).await
 }
 
 /// The answer in one line; what an operating system says in its own words is left out.
-fn line(answer: &Answer) -> String {
+pub(crate) fn line(answer: &Answer) -> String {
     match answer {
         Answer::Trouble { http_status: None, .. } => "Trouble without an answer".to_owned(),
         Answer::Misconfigured { http_status: None, .. } => "Misconfigured TLS".to_owned(),
@@ -163,109 +150,4 @@ async fn no_more_calls_than_connections_are_on_the_way() {
     }
     assert_eq!(service.summary(&["devices", "in_flight_max"]).await, "devices 40, in_flight_max 4");
     service.stop().await;
-}
-
-async fn start_with_tls(files: &Certificates) -> (Service, String) {
-    let text = format!(
-        "[tls]\nlisten = \"127.0.0.1:0\"\ncert_file = {:?}\nkey_file = {:?}\nclient_ca_file = {:?}\n",
-        files.server_cert, files.server_key, files.ca
-    );
-    let service = service::start(&text).await;
-    let address = service.chassis.address("tls").expect("a TLS port");
-    (service, format!("https://localhost:{}", address.port()))
-}
-
-fn tls(of: &Certificates, trusting: &Certificates) -> TlsFiles {
-    TlsFiles { cert: of.client_cert.clone(), key: of.client_key.clone(), ca: trusting.ca.clone() }
-}
-
-fn issue_into(folder: &Path, name: &str) -> Certificates {
-    let folder = folder.join(name);
-    fs::create_dir(&folder).expect("a folder");
-    issue(&folder).expect("certificates")
-}
-
-#[tokio::test]
-async fn mutual_tls_lets_in_who_shows_a_certificate_of_the_authority_and_nobody_else() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let ours = issue_into(folder.path(), "ours");
-    let theirs = issue_into(folder.path(), "theirs");
-    let (service, base) = start_with_tls(&ours).await;
-
-    let with = async |files: TlsFiles| {
-        let client = HsAdmin::connect(&settings(&base, Some(files))).expect("a client");
-        put_device(&client, "d-1", 1).await
-    };
-    assert_eq!(with(tls(&ours, &ours)).await, Answer::Done { http_status: 204 });
-    // We do not trust the server.
-    assert_eq!(line(&with(tls(&ours, &theirs)).await), "Misconfigured TLS");
-    // The server does not trust us.
-    assert_eq!(line(&with(tls(&theirs, &ours)).await), "Misconfigured TLS");
-    assert_eq!(
-        service.summary(&["writes", "answers"]).await,
-        r#"writes {"PUT":1}, answers {"204":1}"#
-    );
-
-    let authority = fs::read(&ours.ca).expect("an authority");
-    let authority = reqwest::Certificate::from_pem(&authority).expect("a certificate");
-    let nobody = reqwest::Client::builder().tls_certs_only([authority]).build().expect("a client");
-    let error = nobody.get(format!("{base}/status")).timeout(Duration::from_secs(5)).send().await;
-    assert!(!error.expect_err("no answer without a certificate").is_timeout());
-    // The port without TLS is not touched by any of it.
-    assert_eq!(service.get("/status").await["status"], "ok");
-    service.stop().await;
-}
-
-#[tokio::test]
-async fn a_certificate_that_is_replaced_is_used_without_a_restart_and_a_broken_one_is_not() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let ours = issue_into(folder.path(), "ours");
-    let theirs = issue_into(folder.path(), "theirs");
-    let (service, base) = start_with_tls(&ours).await;
-    let files = tls(&theirs, &ours);
-    let client = HsAdmin::connect(&settings(&base, Some(files.clone()))).expect("a client");
-    assert_eq!(line(&put_device(&client, "d-1", 1).await), "Misconfigured TLS");
-
-    fs::copy(&ours.client_cert, &files.cert).expect("a new certificate");
-    fs::copy(&ours.client_key, &files.key).expect("its key");
-    let done = Answer::Done { http_status: 204 };
-    eventually("the new certificate is used", LIMIT, async || {
-        (put_device(&client, "d-1", 1).await == done).then_some(())
-    })
-    .await;
-
-    fs::write(&files.key, "no key").expect("a broken key");
-    let until = Instant::now() + Duration::from_secs(2);
-    while Instant::now() < until {
-        assert_eq!(put_device(&client, "d-1", 1).await, done);
-    }
-    service.stop().await;
-}
-
-#[tokio::test]
-async fn settings_that_cannot_work_are_refused_at_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let ours = issue_into(folder.path(), "ours");
-    let theirs = issue_into(folder.path(), "theirs");
-    let refusal = |base_url: &str, tls| {
-        let error = HsAdmin::connect(&settings(base_url, tls)).expect_err("refused");
-        format!("{error:#}").replace(&folder.path().display().to_string(), "")
-    };
-    let strange = TlsFiles { key: theirs.client_key, ..tls(&ours, &ours) };
-    let missing = TlsFiles { cert: folder.path().join("nowhere.pem"), ..tls(&ours, &ours) };
-    let empty = TlsFiles { ca: ours.client_key.clone(), ..tls(&ours, &ours) };
-    let table = [
-        refusal("https://localhost:1", None),
-        refusal("http://localhost:1", Some(tls(&ours, &ours))),
-        refusal("https://localhost:1", Some(strange)),
-        refusal("https://localhost:1", Some(missing)),
-        refusal("https://localhost:1", Some(empty)),
-    ]
-    .join("\n");
-    expect![[r#"
-        HS Admin client: base_url is https, so tls.cert, tls.key and tls.ca must be set
-        HS Admin client: tls is set, so base_url must be https
-        HS Admin client: certificate in /ours/client.pem: keys may not be consistent: KeyMismatch
-        HS Admin client: certificates in /nowhere.pem: I/O error: No such file or directory (os error 2)
-        HS Admin client: no certificate in /ours/client.key"#]].assert_eq(&table);
 }

@@ -4,6 +4,8 @@ mod batch;
 mod bodies;
 mod client;
 mod faults;
+mod kafka;
 mod order;
 mod service;
 mod strictness;
+mod tls;

@@ -64,12 +64,14 @@ async fn bodies_come_back_as_they_were_received_and_the_last_writes_with_them() 
     assert!(history[1]["time"].as_str().is_some_and(|it| it.ends_with('Z')), "{history}");
 
     assert_eq!(service.put("/routers/r-1", 1, &bodies::router("r-1")).await.status, 204);
+    let dns = json!({"enabled": true, "allowed": ["192.0.2.53"]});
+    assert_eq!(service.put("/system/isp-1/router-dns", 1, &dns).await.status, 204);
     let raw = service.request("GET", "/sim/dump").send().await.expect("an answer");
     assert!(raw.text().await.expect("a text").contains(&text), "not the text that was sent");
     let dump = service.get("/sim/dump").await;
     let expected = json!({
         "devices": {"d-1": bodies::device("d-1")}, "routers": {"r-1": bodies::router("r-1")},
-        "feature_flags": {}, "agent_packages": {},
+        "feature_flags": {}, "agent_packages": {}, "system": {"isp-1/router-dns": dns},
     });
     assert_eq!(dump, expected);
     service.stop().await;
@@ -82,7 +84,9 @@ async fn what_is_forgotten_leaves_no_revision_behind() {
     service.faults(json!([{"path": "/routers", "action": {"status": 500}}])).await;
     let reply = service.send(service.request("DELETE", "/sim")).await;
     assert_eq!(reply.status, 204);
-    let nothing = json!({"devices": {}, "routers": {}, "feature_flags": {}, "agent_packages": {}});
+    let nothing = json!({
+        "devices": {}, "routers": {}, "feature_flags": {}, "agent_packages": {}, "system": {},
+    });
     assert_eq!(service.get("/sim/dump").await, nothing);
     assert_eq!(service.history("/devices/d-1").await, "");
     assert_eq!(service.summary(&["writes", "answers"]).await, "writes {}, answers {}");

@@ -25,6 +25,7 @@ struct Errand<'a> {
     request: &'a Request,
     subject: Subject<'a>,
     key: Cow<'a, str>,
+    record: Cow<'a, str>,
     wish: &'a Wish,
 }
 
@@ -35,7 +36,8 @@ pub(super) async fn fulfil(
     subject: Subject<'_>,
     wish: &Wish,
 ) -> Result {
-    let errand = Errand { app, request, subject, key: subject.key(), wish };
+    let (key, record) = (subject.key(), subject.record());
+    let errand = Errand { app, request, subject, key, record, wish };
     for _ in 0..ROUNDS_MAX {
         if let Some(ending) = errand.round().await? {
             return Ok(ending);
@@ -133,7 +135,7 @@ impl Errand<'_> {
             Want::Body { kind, body, .. } => {
                 let resource = self.subject.resource(*kind);
                 let errand = hs::Errand {
-                    key: &self.key,
+                    key: &self.record,
                     resource: &resource,
                     revision: self.wish.revision,
                     lane: self.request.lane,
@@ -149,7 +151,7 @@ impl Errand<'_> {
     async fn delete(&self, kind: Kind, revision: Revision) -> std::result::Result<Called, Later> {
         let (resource, attempt) = (self.subject.resource(kind), &self.request.attempt);
         let Request { lane, expires_at, .. } = *self.request;
-        let (key, resource) = (&*self.key, &resource);
+        let (key, resource) = (&*self.record, &resource);
         let errand = hs::Errand { key, resource, revision, lane, expires_at, attempt };
         self.app.backend.delete(&errand).await
     }

@@ -1,25 +1,34 @@
 //! What the service can be asked to do: one use case, one file, one function.
 
 mod act_on_device;
+mod apply_agents;
+mod apply_default_agents;
 mod apply_device;
 mod apply_flags;
 mod apply_package;
+mod apply_router_protection;
+mod apply_system;
 mod count_user;
 mod fulfil;
+mod put_document;
 mod remove_device;
 mod remove_package;
 
 use eventbus::Lane;
 
 use crate::{
-    domain::{Attempt, Ending, Later, Spared},
+    domain::{Attempt, Ending, Later, Spared, TENANT_MISMATCH},
     infrastructure::{problems::store_later, store::StoreError},
 };
 
 pub use act_on_device::act_on_device;
+pub use apply_agents::apply_agents;
+pub use apply_default_agents::apply_default_agents;
 pub use apply_device::apply_device;
 pub use apply_flags::apply_flags;
 pub use apply_package::apply_package;
+pub use apply_router_protection::apply_router_protection;
+pub use apply_system::apply_system;
 pub use count_user::count_user;
 pub use remove_device::remove_device;
 pub use remove_package::remove_package;
@@ -67,5 +76,5 @@ fn foreign_tenant(id: &str) -> Ending {
     metrics::counter!("rsadaptor_tenant_mismatches_total").increment(1);
     tracing::error!(id, "tenant mismatch: a record of another tenant refused");
     // What is held is the other tenant's.
-    Ending::rejected("tenant_mismatch", None)
+    Ending::rejected(TENANT_MISMATCH, None)
 }

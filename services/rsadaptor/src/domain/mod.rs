@@ -1,6 +1,7 @@
 //! What the backend is told and when: pure rules without a clock, a network or a store.
 //!
 //! - [`configuration_of`], [`Body`]: effective configurations as HS Admin models
+//! - [`router_dns`] and its neighbours: what holds for a whole ISP
 //! - [`plan`], [`plan_flags`]: what a record asks for, against what is applied already
 //! - [`Gate`]: what an answer of the backend means for the record that asked
 
@@ -11,14 +12,16 @@ mod flags;
 mod gate;
 mod recent;
 mod subject;
+mod system;
 
 pub use applied::{Applied, AppliedFlags, Plan, Spared, Want, Wish, holds, plan};
-pub use attempt::{Attempt, Ending, Later};
+pub use attempt::{Attempt, Ending, Later, TENANT_MISMATCH};
 pub use builders::{Body, agent_package, configuration_of, feature_flags, live_action};
 pub use flags::{FlagsPlan, FlagsWish, plan_flags};
 pub use gate::{Call, Called, Circuit, Counts, Gate, GateLimits, WaitReason};
 pub use hs_admin::{Hash, Json};
 pub use subject::{Kind, Subject};
+pub use system::{agent_default, agent_versions, general, router_allowed_ip, router_dns};
 
 #[cfg(test)]
 mod tests {

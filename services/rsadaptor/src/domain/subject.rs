@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use events::{AgentPackageId, DeviceId, DeviceKind};
-use hs_admin::Resource;
+use events::{AgentPackageId, DeviceId, DeviceKind, IspId};
+use hs_admin::{Resource, SystemDocument};
 use serde::{Deserialize, Serialize};
 
 /// What a record is about.
@@ -13,6 +13,8 @@ pub enum Subject<'a> {
     Device(&'a DeviceId),
     /// A package for routers.
     Package(&'a AgentPackageId),
+    /// A document of an ISP.
+    System(&'a IspId, SystemDocument),
 }
 
 /// Which resource of the backend holds it.
@@ -25,25 +27,42 @@ pub enum Kind {
     Device,
     /// `/agent-packages/{agent_package_id}`
     Package,
+    /// `/system/{isp_id}/{document}`
+    System,
 }
 
 impl Subject<'_> {
-    /// Its id in `applied`. No id of a device has a `~`.
+    /// Its id in `applied`. No id of a device has a `~` or a `/`.
     pub fn key(&self) -> Cow<'_, str> {
         match self {
             Self::Device(id) => Cow::Borrowed(id.as_str()),
             Self::Package(id) => Cow::Owned(format!("package~{id}")),
+            Self::System(isp_id, document) => {
+                Cow::Owned(format!("system/{isp_id}/{}", document.as_str()))
+            }
         }
     }
 
-    /// Where the backend holds it. A device is held as one of two kinds, a package as itself.
-    pub fn resource(&self, kind: Kind) -> Resource {
-        match (self, kind) {
-            (Self::Device(id), Kind::Router) => Resource::Router((*id).clone()),
-            (Self::Device(id), Kind::Device | Kind::Package) => Resource::Device((*id).clone()),
-            (Self::Package(id), Kind::Router | Kind::Device | Kind::Package) => {
-                Resource::AgentPackage((*id).clone())
+    /// What tells a record about it from others that are under way: the two documents of router protection come in
+    /// one record, all else by itself.
+    pub fn record(&self) -> Cow<'_, str> {
+        match self {
+            Self::System(isp_id, SystemDocument::RouterDns | SystemDocument::RouterAllowedIp) => {
+                Cow::Owned(format!("system/{isp_id}/router-protection"))
             }
+            Self::Device(_) | Self::Package(_) | Self::System(..) => self.key(),
+        }
+    }
+
+    /// Where the backend holds it. A device is held as one of two kinds, all else as itself.
+    pub fn resource(&self, kind: Kind) -> Resource {
+        match self {
+            Self::Device(id) => match kind {
+                Kind::Router => Resource::Router((*id).clone()),
+                Kind::Device | Kind::Package | Kind::System => Resource::Device((*id).clone()),
+            },
+            Self::Package(id) => Resource::AgentPackage((*id).clone()),
+            Self::System(isp_id, document) => Resource::System((*isp_id).clone(), *document),
         }
     }
 }
@@ -54,6 +73,7 @@ impl Kind {
         match self {
             Self::Router | Self::Device => &[Self::Router, Self::Device],
             Self::Package => &[Self::Package],
+            Self::System => &[Self::System],
         }
     }
 
@@ -63,6 +83,7 @@ impl Kind {
             Self::Router => "router",
             Self::Device => "device",
             Self::Package => "package",
+            Self::System => "system",
         }
     }
 }

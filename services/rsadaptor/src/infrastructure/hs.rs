@@ -1,5 +1,7 @@
 //! The backend: every call tells the gate and the destination what it heard.
 
+mod batch;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,9 +16,13 @@ use tokio::{
     time::Instant,
 };
 
+use batch::{Batches, Question, Told};
+
 use crate::domain::{
     Attempt, Call, Called, Circuit, Counts, Gate, GateLimits, Json, Later, WaitReason,
 };
+
+pub use batch::BatchLimits;
 
 /// The backend. Cheap to clone; clones share the gate.
 #[derive(Clone, Debug)]
@@ -44,9 +50,11 @@ struct Inner {
     admin: HsAdmin,
     mode: Mode,
     /// One for each connection.
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     /// Those that records of a sync may take: a few are left to live ones, which would stand behind them.
-    sync_slots: Semaphore,
+    sync_slots: Arc<Semaphore>,
+    /// Where devices of syncs are put together, if they are.
+    batches: Option<Batches>,
     gate: Mutex<Gate>,
     destination: Destination,
     probe: Probe,
@@ -60,16 +68,31 @@ impl Backend {
         admin: HsAdmin,
         settings: &hs_admin::Settings,
         limits: GateLimits,
+        batch: Option<BatchLimits>,
         destination: Destination,
         probe: Probe,
     ) -> Self {
         metrics::gauge!("rsadaptor_hs_misconfigured").set(0.0);
         let (gate, unwell) = (Mutex::new(Gate::new(limits)), Mutex::default());
         let (mode, connections) = (settings.mode, settings.connections);
-        let slots = Semaphore::new(connections.max(1));
-        let sync_slots = Semaphore::new((connections - connections.div_ceil(8)).max(1));
-        let inner = Inner { admin, mode, slots, sync_slots, gate, destination, probe, unwell };
-        Self(Arc::new(inner))
+        let slots = Arc::new(Semaphore::new(connections.max(1)));
+        let of_sync = (connections - connections.div_ceil(8)).max(1);
+        let sync_slots = Arc::new(Semaphore::new(of_sync));
+        let batches = batch.filter(|_| mode == Mode::Rest).map(|limits| {
+            let slots = [Arc::clone(&sync_slots), Arc::clone(&slots)];
+            Batches::new(limits, of_sync, admin.clone(), slots, destination.clone())
+        });
+        Self(Arc::new(Inner {
+            admin,
+            mode,
+            slots,
+            sync_slots,
+            batches,
+            gate,
+            destination,
+            probe,
+            unwell,
+        }))
     }
 
     /// What protects it.
@@ -77,10 +100,15 @@ impl Backend {
         &self.0.destination
     }
 
+    /// Since when nothing but probes is sent, and why, if that is so.
+    pub fn stopped_since(&self) -> Option<(Instant, String)> {
+        self.0.destination.open_since()
+    }
+
     /// Whether nothing is sent at all.
     pub fn is_dry_run(&self) -> bool {
         match self.0.mode {
-            Mode::Rest => false,
+            Mode::Rest | Mode::Kafka => false,
             Mode::Log => true,
         }
     }
@@ -90,6 +118,9 @@ impl Backend {
     /// # Errors
     /// The record waits.
     pub async fn put(&self, errand: &Errand<'_>, body: &Json) -> Result<Called, Later> {
+        if let Some(batches) = self.0.batches.as_ref().filter(|_| self.goes_with_others(errand)) {
+            return self.put_with_others(batches, errand, body).await;
+        }
         self.call(errand, self.send(errand, body)).await
     }
 
@@ -133,22 +164,74 @@ impl Backend {
         }
     }
 
+    /// Whether a record may go in one call with others. One that has failed goes by itself, so that it is seen which
+    /// of them was at fault, and so does a probe.
+    fn goes_with_others(&self, errand: &Errand<'_>) -> bool {
+        let is_device = matches!(errand.resource, Resource::Device(_));
+        is_device
+            && errand.lane == Lane::Sync
+            && errand.attempt.number == 1
+            && !self.is_dry_run()
+            && self.0.destination.open_for().is_none()
+    }
+
+    async fn put_with_others(
+        &self,
+        batches: &Batches,
+        errand: &Errand<'_>,
+        body: &Json,
+    ) -> Result<Called, Later> {
+        let began = Instant::now();
+        lock(&self.0.gate).began(errand.key, began.into_std());
+        let Errand { revision, expires_at, .. } = *errand;
+        let told = batches.ask(Question::new(revision, body.bytes(), expires_at)).await;
+        match told {
+            Told::Answered(answer) => self.conclude(errand, began, &answer).await,
+            Told::NotSent => {
+                let reason =
+                    "it was not sent with the others: it has expired, or sending was stopped";
+                Err(Later { after: Duration::ZERO, counted: false, reason: reason.to_owned() })
+            }
+            Told::Trouble { answer, speaks, retry_after } => {
+                // Which of the records was at fault, if one was, is not known: it counts for none of them.
+                if speaks {
+                    self.tell(began, &answer, &Ok(Called::NotSent));
+                }
+                let after = retry_after.unwrap_or_default() + eventbus::backoff(1);
+                let reason = format!("backend in trouble: {}", describe(&answer));
+                Err(Later { after, counted: false, reason })
+            }
+            // Nothing is said of the record: it goes by itself.
+            Told::Refused => self.call(errand, self.send(errand, body)).await,
+        }
+    }
+
     async fn call(
         &self,
         errand: &Errand<'_>,
         request: impl Future<Output = Answer>,
     ) -> Result<Called, Later> {
         let _slot = self.slot(errand).await?;
-        let (&Errand { key, attempt, .. }, began) = (errand, Instant::now());
-        lock(&self.0.gate).began(key, began.into_std());
+        let began = Instant::now();
+        lock(&self.0.gate).began(errand.key, began.into_std());
         let answer = request.await;
+        self.conclude(errand, began, &answer).await
+    }
+
+    /// What an answer means for the record, and for all others.
+    async fn conclude(
+        &self,
+        &Errand { key, attempt, .. }: &Errand<'_>,
+        began: Instant,
+        answer: &Answer,
+    ) -> Result<Called, Later> {
         let circuit = match self.0.destination.open_for() {
             Some(_) => Circuit::Open,
             None => Circuit::Closed,
         };
         let (call, now) = (Call { key, began: began.into_std(), attempt }, Instant::now());
-        let called = lock(&self.0.gate).heard(&call, &answer, circuit, now.into_std());
-        self.tell(began, &answer, &called);
+        let called = lock(&self.0.gate).heard(&call, answer, circuit, now.into_std());
+        self.tell(began, answer, &called);
         match called {
             Ok(called) => Ok(called),
             Err(reason) => self.put_off(reason, attempt).await,

@@ -3,16 +3,13 @@
 mod event;
 
 use eventbus::{Delivery, EventBusMessage, EventBusProducer, EventBusRegistry, Origin, Outcome};
-use events::{
-    AppliedReply, IspId, ReplyStatus, RequestId, Revision, RsAgentEvent, RsProvisioningEvent, Text,
-    TopicEvent as _,
-};
+use events::{AppliedReply, IspId, ReplyStatus, RequestId, Revision, Text};
 
 use crate::{
     app::App,
     application::Request,
-    domain::{Attempt, Ending, Later},
-    infrastructure::problems::later,
+    domain::{Attempt, Ending, Later, TENANT_MISMATCH},
+    infrastructure::{problems::later, rejections::Rejection},
 };
 use event::{Event, Topic};
 
@@ -20,15 +17,14 @@ const SOURCE: &str = "/rsadaptor";
 
 /// The topics of the service, each with its callback.
 pub fn registries(app: &App, replies: &EventBusProducer) -> Vec<EventBusRegistry> {
-    let topics = [RsProvisioningEvent::topic().name, RsAgentEvent::topic().name];
-    let registry = |topic| {
+    let registry = |topic: Topic| {
         let (app, replies) = (app.clone(), replies.clone());
-        EventBusRegistry::new(topic, move |delivery| {
+        EventBusRegistry::new(topic.name(), move |delivery| {
             let (app, replies) = (app.clone(), replies.clone());
             async move { on_record(&app, &replies, &delivery).await }
         })
     };
-    topics.map(|it| registry(it).towards(app.backend.destination())).into()
+    Topic::ALL.map(|it| registry(it).towards(app.backend.destination())).into()
 }
 
 /// Handles one record and answers it where it asks for that.
@@ -38,7 +34,7 @@ pub async fn on_record(app: &App, replies: &EventBusProducer, delivery: &Deliver
     let topic = Topic::of(message);
     let event = topic.read(message);
     let handled = match &event {
-        Ok(event) if is_foreign(message, event) => Ok(Ending::rejected("tenant_mismatch", None)),
+        Ok(event) if is_foreign(message, event) => Ok(Ending::rejected(TENANT_MISMATCH, None)),
         Ok(event) => event.handle(app, &request, message.attributes.tenant.as_ref()).await,
         Err(error) => Ok(Ending::rejected(error.to_string(), None)),
     };
@@ -46,6 +42,7 @@ pub async fn on_record(app: &App, replies: &EventBusProducer, delivery: &Deliver
         Ok(ending) => ending,
         Err(later) => return wait(later),
     };
+    note_rejection(app, message, event.as_ref().ok(), &ending);
     if let Some(request_id) = &message.attributes.request_id {
         let about = match &event {
             Ok(event) => event.about(),
@@ -62,6 +59,25 @@ pub async fn on_record(app: &App, replies: &EventBusProducer, delivery: &Deliver
             .increment(1);
     }
     outcome(ending, message.attributes.request_id.is_some())
+}
+
+/// Remembers why a record was rejected. One of another tenant says nothing about the resource.
+fn note_rejection(app: &App, message: &EventBusMessage, event: Option<&Event>, ending: &Ending) {
+    let Ending { status: ReplyStatus::Rejected, http_status, error: Some(error), .. } = ending
+    else {
+        return;
+    };
+    if error == TENANT_MISMATCH {
+        return;
+    }
+    let (resources, revision) = match event {
+        Some(event) => (event.resources(), event.about().1),
+        None => (Topic::of(message).resource_of_key(message), Revision::default()),
+    };
+    for it in resources {
+        let (http_status, error, at) = (*http_status, error.clone(), jiff::Timestamp::now());
+        app.rejections.note(&it, Rejection { revision, http_status, error, at });
+    }
 }
 
 /// Whether the envelope, which speaks for the credential, names another tenant than the payload.
@@ -113,7 +129,7 @@ fn reply(
     (resource, revision, tenant): (Text, Revision, Option<&IspId>),
     ending: &Ending,
 ) -> EventBusMessage {
-    let reply = topic.reply(AppliedReply {
+    let reply = AppliedReply {
         request_id: request_id.clone(),
         job_id: message.attributes.job_id.clone(),
         resource: resource.clone(),
@@ -122,7 +138,8 @@ fn reply(
         status: ending.status,
         http_status: ending.http_status,
         error: ending.error.clone(),
-    });
+    };
+    let reply = topic.reply(&message.event_type, reply);
     let mut reply =
         EventBusMessage::new(&reply, SOURCE, Origin::Message { id: &message.attributes.id, n: 0 });
     if reply.trace_id.0.is_empty() {

@@ -47,6 +47,17 @@ pub enum Recorded {
     Overtaken,
 }
 
+/// What is recorded of a resource, with times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// What is applied.
+    pub applied: domain::Applied,
+    /// When that was recorded last; rows of earlier versions do not say.
+    pub at: Option<jiff::Timestamp>,
+    /// The same for the flags of a router.
+    pub flags_at: Option<jiff::Timestamp>,
+}
+
 /// How what is read and written at the same time is put together.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreLimits {
@@ -96,6 +107,14 @@ impl AppliedResources {
         self.rows.find(at).await
     }
 
+    /// What is recorded of a resource, and when that was written last: for people.
+    ///
+    /// # Errors
+    /// The database does not answer, or the row cannot be read.
+    pub async fn describe(&self, key: &str) -> Result<Option<Described>, StoreError> {
+        self.rows.describe(key).await
+    }
+
     /// Records what is applied now, unless something newer is recorded. Returns when it is durable.
     ///
     /// # Errors
@@ -133,7 +152,7 @@ impl AppliedResources {
         // The filter names them.
         row.remove("kind");
         row.remove("tombstone");
-        let mut set = doc! { "flags.revision": revision };
+        let mut set = doc! { "flags.revision": revision, "flags.at": DateTime::now() };
         let mut update = doc! { "$setOnInsert": row };
         match &flags.hash {
             Some(hash) => drop(set.insert("flags.hash", hash.as_str())),
@@ -216,6 +235,7 @@ impl AppliedResources {
             "kind": applied.kind.as_str(),
             "revision": applied.revision.as_i64(),
             "tombstone": applied.tombstone,
+            "at": DateTime::now(),
         };
         let mut unset = Document::new();
         if let Some(isp_id) = &applied.isp_id {

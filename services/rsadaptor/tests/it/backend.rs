@@ -31,6 +31,8 @@ struct Inner {
     meanwhile: HashMap<String, Meanwhile>,
     hung: Arc<Notify>,
     calls: Vec<Call>,
+    /// How many devices came in each batch.
+    batches: Vec<usize>,
     /// What it holds by path.
     held: HashMap<String, Value>,
 }
@@ -105,6 +107,11 @@ impl FakeBackend {
         calls.iter().map(|it| format!("{} {} @{}", it.method, it.path, it.revision)).collect()
     }
 
+    /// How many devices came in each batch so far, and forgets that.
+    pub(crate) fn batches(&self) -> Vec<usize> {
+        std::mem::take(&mut self.0.lock().unwrap().batches)
+    }
+
     pub(crate) fn held(&self, path: &str) -> Option<Value> {
         self.0.lock().unwrap().held.get(path).cloned()
     }
@@ -123,6 +130,9 @@ async fn answer(
         meanwhile.await;
     }
     let body: Option<Value> = serde_json::from_slice(&body).ok();
+    if method == Method::POST {
+        return batch(&mut backend.0.lock().unwrap(), &path, &body.unwrap());
+    }
     let (reply, hung) = {
         let mut inner = backend.0.lock().unwrap();
         if method != Method::GET {
@@ -150,14 +160,44 @@ async fn answer(
             hung.notify_one();
             std::future::pending().await
         }
-        Some(Reply { status, error, retry_after, .. }) => {
-            let status = StatusCode::from_u16(status).unwrap();
-            let body = axum::Json(json!({"error": error, "detail": "as told"}));
-            let mut response = (status, body).into_response();
-            if let Some(retry_after) = retry_after {
-                response.headers_mut().insert("retry-after", retry_after.parse().unwrap());
-            }
-            response
-        }
+        Some(reply) => told(&reply),
     }
+}
+
+fn told(Reply { status, error, retry_after, .. }: &Reply) -> Response {
+    let status = StatusCode::from_u16(*status).unwrap();
+    let body = axum::Json(json!({"error": error, "detail": "as told"}));
+    let mut response = (status, body).into_response();
+    if let Some(retry_after) = retry_after {
+        response.headers_mut().insert("retry-after", retry_after.parse().unwrap());
+    }
+    response
+}
+
+/// `POST /devices` with a list: each device is answered as its own path is.
+fn batch(inner: &mut Inner, path: &str, body: &Value) -> Response {
+    let items = body.as_array().unwrap();
+    inner.batches.push(items.len());
+    let next = inner.next.get_mut(path).and_then(VecDeque::pop_front);
+    if let Some(whole) = inner.everything.clone().or(next).or(inner.always.get(path).cloned()) {
+        return told(&whole);
+    }
+    let mut results = Vec::new();
+    for item in items {
+        let id = item["configuration"]["device"]["id"].as_str().unwrap();
+        let path = format!("/devices/{id}");
+        let (method, revision) = ("POST".to_owned(), item["revision"].to_string());
+        inner.calls.push(Call { method, path: path.clone(), revision });
+        let next = inner.next.get_mut(&path).and_then(VecDeque::pop_front);
+        results.push(match next.or(inner.always.get(&path).cloned()) {
+            None => {
+                inner.held.insert(path, item["configuration"].clone());
+                json!({"id": id, "status": 201})
+            }
+            Some(Reply { status, error, .. }) => {
+                json!({"id": id, "status": status, "error": error, "detail": "as told"})
+            }
+        });
+    }
+    (StatusCode::MULTI_STATUS, axum::Json(json!({ "results": results }))).into_response()
 }

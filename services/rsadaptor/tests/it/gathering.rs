@@ -10,22 +10,22 @@ use crate::{
 };
 
 /// A record of a sync.
-fn of_sync(mut message: EventBusMessage) -> EventBusMessage {
+pub(crate) fn of_sync(mut message: EventBusMessage) -> EventBusMessage {
     message.attributes.lane = Lane::Sync;
     message.attributes.force = true;
     message
 }
 
-async fn all(service: &Service, messages: Vec<EventBusMessage>) -> Vec<Outcome> {
+pub(crate) async fn all(service: &Service, messages: Vec<EventBusMessage>) -> Vec<Outcome> {
     let deliveries: Vec<_> = messages.into_iter().map(first).collect();
     join_all(deliveries.iter().map(|it| service.attempt(it))).await
 }
 
-fn devices(count: usize) -> Vec<String> {
+pub(crate) fn devices(count: usize) -> Vec<String> {
     (0..count).map(|_| unique("d")).collect()
 }
 
-fn states(devices: &[String], revision: u64) -> Vec<EventBusMessage> {
+pub(crate) fn states(devices: &[String], revision: u64) -> Vec<EventBusMessage> {
     let state = |id: &String| message("RSDeviceUpdated", state(id, revision, json!({})));
     devices.iter().map(|it| of_sync(state(it))).collect()
 }

@@ -6,10 +6,13 @@ mod service;
 
 mod answers;
 mod applying;
+mod batches;
 mod flags;
 mod gate;
 mod gathering;
 mod histories;
 mod packages;
 mod replies;
+mod resources;
+mod system;
 mod wire;

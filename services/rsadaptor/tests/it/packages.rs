@@ -134,16 +134,3 @@ async fn a_package_of_another_tenant_is_refused_even_where_the_envelope_alone_na
     assert_eq!(outcome, "rejected: tenant_mismatch");
     assert_eq!(service.backend.calls(), Vec::<String>::new());
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn lists_of_packages_are_not_taken_yet() {
-    let service = Service::start().await;
-    let all = [
-        ("RSAgentsUpdated", json!({"isp_id": "isp-1", "revision": 1, "packages": []})),
-        ("RSDefaultAgentsUpdated", json!({"isp_id": "isp-1", "revision": 1, "defaults": {}})),
-    ];
-    for (event_type, data) in all {
-        let outcome = handle(&service, event_type, &data).await;
-        assert_eq!(outcome, format!("rejected: {event_type} is not supported by this version"));
-    }
-}

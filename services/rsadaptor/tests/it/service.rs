@@ -7,13 +7,15 @@ use eventbus::{
     ClientType, Delivery, Destination, EventBusFactory, EventBusMessage, EventBusProducer, Origin,
     Outcome,
 };
-use events::{DeviceId, RsAgentEvent, RsProvisioningEvent, TopicEvent};
+use events::{DeviceId, RsAgentEvent, RsProvisioningEvent, RsSystemEvent, TopicEvent};
 use hs_admin::HsAdmin;
 use mongodb::{Collection, Database, bson::Document, bson::doc};
 use rsadaptor::{
     DEFAULTS, Settings,
     app::App,
-    infrastructure::{hs::Backend, kafka::on_record, store::AppliedResources},
+    infrastructure::{
+        hs::Backend, kafka::on_record, rejections::Rejections, store::AppliedResources,
+    },
 };
 use serde_json::{Value, json};
 use testkit::{eventually, unique};
@@ -30,6 +32,7 @@ pub(crate) fn settings(backend: &str, more: &[(&str, &str)]) -> Settings {
         ("RSADAPTOR__MONGO__URI".to_owned(), testkit::mongo_uri()),
         ("RSADAPTOR__MONGO__DATABASE".to_owned(), unique("rsadaptor")),
         ("RSADAPTOR__HS_ADMIN__BASE_URL".to_owned(), backend.to_owned()),
+        ("RSADAPTOR__HTTP__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
         ("RSADAPTOR__HS_ADMIN__TIMEOUT_SECONDS".to_owned(), "1".to_owned()),
         ("RSADAPTOR__DESTINATION__PROBE_INTERVAL_SECONDS".to_owned(), "0.3".to_owned()),
         ("RSADAPTOR__GATE__STATUS_INTERVAL_SECONDS".to_owned(), "0.1".to_owned()),
@@ -60,10 +63,12 @@ impl Service {
         let admin = HsAdmin::connect(&settings.hs_admin).unwrap();
         let (limits, probe) = (settings.gate.limits(), chassis.health.detail("hs-be"));
         let destination = Destination::new("hs-be", settings.destination);
-        let hs_be = Backend::new(admin, &settings.hs_admin, limits, destination, probe);
+        let batch = settings.batch.limits();
+        let hs_be = Backend::new(admin, &settings.hs_admin, limits, batch, destination, probe);
         let database = chassis::mongo::connect(&settings.mongo).await.unwrap();
         let applied = AppliedResources::open(&database, settings.applied.limits()).await;
-        let app = App { applied: applied.unwrap(), backend: hs_be };
+        let rejections = Rejections::default();
+        let app = App { applied: applied.unwrap(), backend: hs_be, rejections };
         let replies = EventBusFactory::new("rsadaptor", settings.kafka);
         let replies = replies.producer(ClientType::Default).unwrap();
         let device = unique("d").parse().unwrap();
@@ -184,6 +189,11 @@ pub(crate) fn message(event_type: &str, data: Value) -> EventBusMessage {
 /// What rsagents says.
 pub(crate) fn of_agents(event_type: &str, data: &Value) -> EventBusMessage {
     said::<RsAgentEvent>("/rsagents", event_type, data)
+}
+
+/// What rsclient says of whole ISPs.
+pub(crate) fn of_system(event_type: &str, data: &Value) -> EventBusMessage {
+    said::<RsSystemEvent>("/rsclient", event_type, data)
 }
 
 fn said<E: TopicEvent>(source: &str, event_type: &str, data: &Value) -> EventBusMessage {

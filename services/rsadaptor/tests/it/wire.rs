@@ -22,7 +22,7 @@ use crate::{
 const TOPIC: &str = "as-rs-provision-topic";
 
 /// There is one group: a second service would take records away from the first.
-static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(crate) static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn event(device_id: &str, revision: u64) -> Event {
     Event {
@@ -34,13 +34,13 @@ fn event(device_id: &str, revision: u64) -> Event {
 }
 
 /// The whole service on a topic without a backlog.
-struct Running {
-    chassis: Chassis,
+pub(crate) struct Running {
+    pub(crate) chassis: Chassis,
     run: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
 impl Running {
-    async fn start(settings: Settings) -> Self {
+    pub(crate) async fn start(settings: Settings) -> Self {
         let kafka = testkit::kafka();
         testkit::topics::create(&kafka).await.unwrap();
         testkit::settled::skip_to_end(&kafka, &["rsadaptor"]).await.unwrap();
@@ -52,12 +52,12 @@ impl Running {
     }
 
     /// Waits until sending is stopped.
-    async fn is_refused(&self) {
+    pub(crate) async fn is_refused(&self) {
         let alarm = async || health(&self.chassis).contains("misconfigured").then_some(());
         eventually("the alarm", LIMIT, alarm).await;
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.chassis.stop.cancel();
         self.run.await.unwrap().unwrap();
     }
@@ -89,6 +89,41 @@ async fn records_of_the_topic_reach_the_backend_and_what_is_wrong_the_dead_lette
     })
     .await;
     assert_eq!(dead.json().unwrap()["device_id"], bad.as_str());
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_whole_isps_reaches_the_backend_from_both_of_its_topics() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let backend = FakeBackend::default();
+    let service = Running::start(settings(&backend.serve().await, &[])).await;
+    let (sender, isp) = (Sender::new(&testkit::kafka()).unwrap(), unique("isp"));
+    let of = |topic: &str, event_type: &str, mut data: serde_json::Value| {
+        (data["isp_id"], data["revision"]) = (json!(isp), json!(10));
+        let (topic, event_type) = (topic.to_owned(), event_type.to_owned());
+        Event { topic, event_type, key: Some(isp.clone()), data }
+    };
+    let protection = json!({
+        "router_protection": {"enabled": true, "block_page_ip": null},
+        "dns_allowed_list": ["192.0.2.53"], "allowed_list": ["198.51.100.0/24"]
+    });
+    let system = json!({
+        "lan_protection": {"enabled": true, "isolate_iot": false, "arp_guard": true},
+        "advanced": {"log_level": "info", "telemetry": true, "features": {}}
+    });
+    let topic = "as-rs-system-configuration-topic";
+    for it in [
+        of(topic, "RSRouterProtectionUpdated", protection),
+        of(topic, "RSSystemUpdated", system),
+        of("as-rs-agent-topic", "RSAgentsUpdated", json!({"packages": []})),
+        of("as-rs-agent-topic", "RSDefaultAgentsUpdated", json!({"defaults": {}})),
+    ] {
+        sender.send(&it).await.unwrap();
+    }
+    let names = ["router-dns", "router-allowed-ip", "general", "agent-versions", "agent-default"];
+    let held = |it: &str| backend.held(&format!("/system/{isp}/{it}")).is_some();
+    let all = async || names.iter().all(|it| held(it)).then_some(());
+    eventually("all documents", LIMIT, all).await;
     service.stop().await;
 }
 
@@ -170,6 +205,7 @@ async fn a_crash_between_the_answer_and_its_record_repeats_the_call() {
         command.env("RSADAPTOR__MONGO__DATABASE", &database);
         command.env("RSADAPTOR__HS_ADMIN__BASE_URL", &url);
         command.env("RSADAPTOR__ADMIN__LISTEN", "127.0.0.1:0").env("FAILPOINTS", failpoints);
+        command.env("RSADAPTOR__HTTP__LISTEN", "127.0.0.1:0");
         Process::start("rsadaptor", &mut command, &folder.log("rsadaptor")).unwrap()
     };
     let device = unique("d");

@@ -12,7 +12,7 @@ use serde_json::{Value, value::RawValue};
 use crate::domain::{Checked, Document, Refusal};
 
 /// A body that may be malformed otherwise, if it is JSON at all.
-pub(super) fn read(body: &[u8]) -> Option<Document> {
+pub(in crate::infrastructure) fn read(body: &[u8]) -> Option<Document> {
     Some(as_document(&serde_json::from_slice::<Box<RawValue>>(body).ok()?))
 }
 
@@ -31,7 +31,7 @@ impl Serialize for Document {
 ///
 /// # Errors
 /// No resource lives there, or the id is none.
-pub(super) fn resource(path: &str) -> Result<Resource, Refusal> {
+pub(in crate::infrastructure) fn resource(path: &str) -> Result<Resource, Refusal> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
         ["devices", id] => Ok(Resource::Device(parse_id(id)?)),
@@ -51,7 +51,10 @@ pub(super) fn resource(path: &str) -> Result<Resource, Refusal> {
 ///
 /// # Errors
 /// A member is missing, unknown or malformed, or the id is not the one of the path.
-pub(super) fn check(resource: &Resource, body: &[u8]) -> Result<Checked, Refusal> {
+pub(in crate::infrastructure) fn check(
+    resource: &Resource,
+    body: &[u8],
+) -> Result<Checked, Refusal> {
     let target_agent_package = match resource {
         Resource::Device(id) => {
             let configuration: DeviceConfiguration = parse_model(body)?;

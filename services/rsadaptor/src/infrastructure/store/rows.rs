@@ -10,12 +10,12 @@ use events::IspId;
 use futures_util::TryStreamExt as _;
 use mongodb::{
     Collection, Database,
-    bson::{self, Document, RawDocumentBuf, doc},
+    bson::{self, DateTime, Document, RawDocumentBuf, doc},
 };
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use super::{At, StoreError, StoreLimits, revision_of};
+use super::{At, Described, StoreError, StoreLimits, revision_of};
 use crate::{
     domain::{self, Kind},
     infrastructure::gather::{Gather, Gathering, Lost},
@@ -83,6 +83,14 @@ impl Rows {
         calls.reads.ask(key).await.unwrap_or_else(|Lost| Err(StoreError::Lost))
     }
 
+    pub(super) async fn describe(&self, key: &str) -> Result<Option<Described>, StoreError> {
+        let found = self.of(Lane::Live).rows.find_one(doc! { "_id": key }).await?;
+        let Some(row) = found else { return Ok(None) };
+        let read = bson::deserialize_from_slice::<Row>(row.as_bytes()).ok();
+        let described = read.and_then(Row::described);
+        described.map(Some).ok_or_else(|| StoreError::Malformed(key.to_owned()))
+    }
+
     pub(super) async fn write(
         &self,
         lane: Lane,
@@ -127,6 +135,8 @@ struct Row {
     hash: Option<domain::Hash>,
     tombstone: bool,
     #[serde(default)]
+    at: Option<DateTime>,
+    #[serde(default)]
     flags: Option<FlagsOfRow>,
 }
 
@@ -134,14 +144,23 @@ struct Row {
 struct FlagsOfRow {
     revision: i64,
     #[serde(default)]
+    at: Option<DateTime>,
+    #[serde(default)]
     hash: Option<domain::Hash>,
 }
 
 impl Row {
+    fn described(self) -> Option<Described> {
+        let time = |it: DateTime| jiff::Timestamp::from_millisecond(it.timestamp_millis()).ok();
+        let at = self.at.and_then(time);
+        let flags_at = self.flags.as_ref().and_then(|it| it.at).and_then(time);
+        Some(Described { applied: self.applied()?, at, flags_at })
+    }
+
     fn applied(self) -> Option<domain::Applied> {
-        let Self { isp_id, kind, revision, hash, tombstone, flags } = self;
+        let Self { isp_id, kind, revision, hash, tombstone, flags, .. } = self;
         let flags = match flags {
-            Some(FlagsOfRow { revision, hash }) => {
+            Some(FlagsOfRow { revision, hash, .. }) => {
                 Some(domain::AppliedFlags { revision: revision_of(revision)?, hash })
             }
             None => None,
