@@ -74,7 +74,7 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
 
     let stop = chassis.stop.clone();
     let every = settings.gate.status_interval_seconds.duration();
-    let status = tokio::spawn(app.backend.watch(every, stop.clone()));
+    let status = tokio::spawn(app.backend.clone().watch(every, stop.clone()));
     let inspector = consumer.inspector();
     let resources = Resources { app, inspector, verifier };
     let (served, (), ()) = tokio::join!(
