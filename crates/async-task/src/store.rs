@@ -23,6 +23,8 @@ use crate::{
 const WINDOW: &str = "~window";
 /// How many tasks are remembered as they were written last.
 const REMEMBERED_MAX: usize = 256;
+/// Most tasks that are shown at a time.
+const SHOWN_MAX: i64 = 100;
 /// How often a write of the window is tried that others overtake.
 const ROUNDS_MAX: u64 = 50;
 
@@ -81,6 +83,33 @@ impl<P: Payload> AsyncTasks<P> {
     /// The collection itself, for what a service keeps beside its tasks.
     pub fn documents(&self) -> &Collection<Document> {
         &self.documents
+    }
+
+    /// Unfinished tasks that wait for what became of the record with this key.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn holding(&self, key: &str) -> Result<Vec<Task<P>>> {
+        self.unfinished(doc! { "$or": [
+            { "requests.items.open": key }, { "requests.items.expired": key },
+        ] })
+        .await
+    }
+
+    /// Unfinished tasks that open others.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn opening(&self) -> Result<Vec<Task<P>>> {
+        self.unfinished(doc! { "requests.children": { "$exists": true } }).await
+    }
+
+    /// Some unfinished tasks; those of another form are left out.
+    async fn unfinished(&self, mut filter: Document) -> Result<Vec<Task<P>>> {
+        filter.insert("wake_at", doc! { "$exists": true });
+        let found = self.documents.find(filter).limit(SHOWN_MAX).await?;
+        let found: Vec<Document> = found.try_collect().await?;
+        Ok(found.into_iter().filter_map(|it| read(it).ok()).collect())
     }
 
     fn document(&self, task: &Task<P>) -> Result<Document> {

@@ -251,6 +251,14 @@ impl<P: Payload> Task<P> {
         }
     }
 
+    /// The records, where it has such.
+    pub fn items(&self) -> Option<&Items> {
+        match &self.requests {
+            Requests::Children(_) => None,
+            Requests::Items(items) => Some(items),
+        }
+    }
+
     /// How many records of its children have not ended.
     pub fn open_items(&self) -> u64 {
         self.children().map_or(0, Children::open_items)

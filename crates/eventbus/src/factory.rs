@@ -6,7 +6,9 @@ use rdkafka::{ClientConfig, error::KafkaError};
 
 use crate::{
     ConsumerConfig, DualEventBusConsumer, EventBusConsumer, EventBusProducer, ProducerConfig,
-    Serializer, Settings, settings::Cluster,
+    Serializer, Settings,
+    letters::{DeadLetters, LookLimits},
+    settings::Cluster,
 };
 
 /// Settings of librdkafka on which the promises of this bus rest.
@@ -103,6 +105,18 @@ impl EventBusFactory {
             flush_every_message: settings.flush_every_message,
         };
         EventBusProducer::new(config, client.serializer())
+    }
+
+    /// Looks for dead letters of the fleet's own broker, as far as `limits` go.
+    ///
+    /// # Errors
+    /// The settings do not make a client.
+    pub fn dead_letters(&self, limits: LookLimits) -> Result<DeadLetters, FactoryError> {
+        let mut config = self.settings.cluster().client_config()?;
+        // Manual assignment wants the name of a group; nobody joins it.
+        let name = format!("{}-onlooker", self.service);
+        config.set("client.id", &name).set("group.id", &name);
+        Ok(DeadLetters::new(config, limits))
     }
 
     fn cluster(&self, client: ClientType) -> Result<Cluster, FactoryError> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     AccountId, Action, Bounded, DeviceId, DeviceKind, DeviceType, DomainName, Flags, HttpUrl,
-    IspId, MacAddress, Revision, Schedule, Text, UploadIntervals, UserId, services::Category,
+    IspId, MacAddress, Revision, Schedules, Text, UploadIntervals, UserId, services::Category,
 };
 
 /// A subscriber household as its owner knows it.
@@ -171,7 +171,7 @@ pub struct ContentFilteringSettings {
     pub safe_search: Option<bool>,
     /// When it is filtered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedules: Option<Bounded<Schedule>>,
+    pub schedules: Option<Schedules>,
     /// What a blocked page shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocking_page_url: Option<HttpUrl>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DomainName, HttpUrl, Text, TimeOfDay, TimeZone, Timestamp};
+use crate::{DomainName, HttpUrl, Schedule, Text, Timestamp};
 
 /// Router or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -78,35 +78,6 @@ pub enum Category {
     Streaming,
     Violence,
     Weapons,
-}
-
-/// A time of the week in which content is filtered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schedule {
-    /// What people call it.
-    pub name: Text,
-    /// The days on which it begins.
-    pub days: Vec<Day>,
-    /// When it begins, in `timezone`.
-    pub from: TimeOfDay,
-    /// When it ends, in `timezone`; before `from` means on the next day.
-    pub to: TimeOfDay,
-    /// The home's time zone.
-    pub timezone: TimeZone,
-}
-
-/// A day of the week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Day {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
 }
 
 /// A command to a device.

@@ -16,7 +16,7 @@ const URL_CHARS_MAX: usize = 2_048;
 /// Why a text is not the value it claims to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidValue(&'static str);
+pub struct InvalidValue(pub(crate) &'static str);
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $is:ident, $rule:literal;)+) => {$(

@@ -1,32 +1,17 @@
 //! Which broker, and how to reach it: what the services have as settings, on the command line.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    str::FromStr,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, str::FromStr};
 
-use anyhow::{Context as _, Result, bail};
-use rdkafka::{
-    ClientConfig, ClientContext,
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
-    error::{KafkaError, RDKafkaErrorCode},
-    producer::FutureProducer,
-};
+use anyhow::Result;
+use eventbus::onlooker::Onlooker;
+use rdkafka::{ClientConfig, error::KafkaError, producer::FutureProducer};
 
 use crate::Usage;
 
-/// How long a broker may take to answer a question.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an unacknowledged record is tried, in milliseconds.
 const MESSAGE_LIMIT_MS: &str = "12000";
 /// Largest record with its headers, in bytes: the largest that the services write.
 const RECORD_BYTES_MAX: &str = "4194304";
-/// How long it may take the client to say why it is not connected.
-const REASON_LIMIT: Duration = Duration::from_millis(500);
 
 /// Settings of librdkafka on which the promises of the commands rest.
 const RESERVED: &[&str] = &[
@@ -79,9 +64,6 @@ impl FromStr for Property {
     }
 }
 
-/// A consumer that joins no group and commits nothing.
-pub(crate) type Onlooker = BaseConsumer<Complaints>;
-
 impl Broker {
     /// Settings of any client of this broker.
     pub(crate) fn client(&self) -> Result<ClientConfig> {
@@ -121,64 +103,9 @@ impl Broker {
 
 /// A consumer that joins no group and commits nothing.
 pub(crate) fn onlooker(config: &ClientConfig) -> Result<Onlooker> {
-    let mut config = config.clone();
-    config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
-    config.set("allow.auto.create.topics", "false").set("auto.offset.reset", "earliest");
-    config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "50");
-    // Of each partition, so that a long topic is not held as a whole.
-    config.set("queued.max.messages.kbytes", "8192");
-    config.create_with_context(Complaints::default()).map_err(refused)
+    eventbus::onlooker::onlooker(config).map_err(refused)
 }
 
 fn refused(error: KafkaError) -> anyhow::Error {
     Usage(format!("bad settings of the broker: {error}")).into()
 }
-
-/// The broker's topics with the number of their partitions.
-pub(crate) fn topics(onlooker: &Onlooker) -> Result<BTreeMap<String, i32>> {
-    let metadata = match onlooker.fetch_metadata(None, PATIENCE) {
-        Ok(metadata) => metadata,
-        Err(error) => bail!("no broker answers: {}", why(onlooker, &error)),
-    };
-    let all = metadata.topics().iter();
-    all.map(|it| {
-        let partitions = i32::try_from(it.partitions().len()).context("count the partitions")?;
-        Ok((it.name().to_owned(), partitions))
-    })
-    .collect()
-}
-
-/// What the client has complained about, which says more than the error of a call that took too long.
-pub(crate) fn why(onlooker: &Onlooker, error: &KafkaError) -> String {
-    let deadline = Instant::now() + REASON_LIMIT;
-    while Instant::now() < deadline {
-        // Complaints come by the queue of events.
-        let _ = onlooker.poll(Duration::from_millis(50));
-        if let Some(reason) = onlooker.context().last() {
-            return reason;
-        }
-    }
-    error.to_string()
-}
-
-/// The last complaint of a client.
-#[derive(Default)]
-pub(crate) struct Complaints(Mutex<Option<String>>);
-
-impl Complaints {
-    fn last(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl ClientContext for Complaints {
-    fn error(&self, error: KafkaError, reason: &str) {
-        // That all are down says less than what is wrong with one of them.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(reason.to_owned());
-        }
-    }
-}
-
-impl ConsumerContext for Complaints {}

@@ -6,10 +6,8 @@
 
 mod described;
 mod drop;
-mod letter;
 mod letters;
 mod list;
-mod reading;
 mod replay;
 mod report;
 mod show;
@@ -20,9 +18,10 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use eventbus::letters::Letter;
 
+use self::letters::States;
 pub use self::{drop::Drop, list::List, replay::Replay, show::Show, since::Since};
-use self::{letter::Letter, letters::States};
 use crate::{Ending, broker::Broker};
 
 /// Look at dead letters, hand them back or give them up

@@ -2,7 +2,8 @@
 //!
 //! - [`broker`]: which broker, and how to reach it;
 //! - [`dlq`]: what was set aside: looking at it, handing it back, giving it up. It speaks with the broker alone;
-//! - [`sync`]: full syncs: started, watched, steered, looked through. It speaks with rssync alone.
+//! - [`sync`]: full syncs: started, watched, steered, looked through. It speaks with rssync alone;
+//! - [`why`]: why a home looks as it does. It speaks with rsclient alone.
 //!
 //! Exit codes, which stay as they are:
 //!
@@ -14,19 +15,23 @@
 //! | 3 | the job that was followed has ended with failures |
 //! | 4 | the job that was followed was cancelled |
 //! | 5 | the job that was followed has failed |
-//! | 6 | no such job |
+//! | 6 | no such job or device |
 //! | 7 | not possible now: another job is in the way, or the job's state is |
 //! | 130 | Ctrl-C while a job was followed; the job goes on |
 
 pub mod broker;
 pub mod dlq;
+pub mod service;
 mod shown;
 pub mod sync;
+pub mod why;
 
 use std::io::Write;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use self::service::Cause;
 
 /// The operators' command of RouterSecure.
 #[derive(Parser)]
@@ -42,6 +47,8 @@ enum Command {
     Dlq(dlq::Command),
     #[command(subcommand)]
     Sync(sync::Command),
+    #[command(subcommand)]
+    Why(why::Command),
 }
 
 /// The exit codes, for those who ask for help.
@@ -53,7 +60,7 @@ Exit codes:
   3    the job that was followed has ended with failures
   4    the job that was followed was cancelled
   5    the job that was followed has failed
-  6    no such job
+  6    no such job or device
   7    not possible now: another job is in the way, or the job's state is
   130  Ctrl-C while a job was followed; the job goes on";
 
@@ -90,10 +97,10 @@ impl Ending {
 
 /// The exit code for what could not be carried out.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    match error.downcast_ref::<sync::Refusal>().map(|it| it.cause) {
-        Some(sync::Cause::NotFound) => 6,
-        Some(sync::Cause::Conflict) => 7,
-        Some(sync::Cause::Unreachable | sync::Cause::Refused | sync::Cause::Senseless) => 1,
+    match error.downcast_ref::<service::Refusal>().map(|it| it.cause) {
+        Some(Cause::NotFound) => 6,
+        Some(Cause::Conflict) => 7,
+        Some(Cause::Unreachable | Cause::Refused | Cause::Senseless) => 1,
         None if error.is::<Usage>() => 2,
         None => 1,
     }
@@ -112,5 +119,6 @@ pub async fn run(command_line: &CommandLine, out: &mut dyn Write) -> Result<Endi
     match &command_line.command {
         Command::Dlq(command) => dlq::run(command, out).await,
         Command::Sync(command) => sync::run(command, out).await,
+        Command::Why(command) => why::run(command, out).await,
     }
 }

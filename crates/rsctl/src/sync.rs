@@ -5,13 +5,10 @@
 
 mod act;
 mod bar;
-mod credentials;
 mod failures;
 mod job;
 mod list;
 mod pace;
-mod refusal;
-mod rssync;
 mod server;
 mod show;
 mod start;
@@ -26,14 +23,7 @@ use events::JobId;
 use serde::Serialize;
 
 use self::act::Action;
-pub use self::{
-    failures::Failures,
-    list::List,
-    refusal::{Cause, Refusal},
-    server::Server,
-    start::Start,
-    watch::Watch,
-};
+pub use self::{failures::Failures, list::List, server::Server, start::Start, watch::Watch};
 use crate::Ending;
 
 /// Send to the backend again what it should hold, and watch it
@@ -78,13 +68,13 @@ pub struct One {
 pub struct Form {
     /// Write JSON, one object on each line
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 /// Carries out what is asked of full syncs.
 ///
 /// # Errors
-/// rssync cannot be reached, refuses, or answers what makes no sense: [`Refusal`]; or a setting is wrong.
+/// rssync cannot be reached, refuses, or answers what makes no sense: [`crate::service::Refusal`]; or a setting is wrong.
 pub(crate) async fn run(command: &Command, out: &mut dyn Write) -> Result<Ending> {
     match command {
         Command::Start(options) => start::run(options, out).await,
@@ -100,7 +90,7 @@ pub(crate) async fn run(command: &Command, out: &mut dyn Write) -> Result<Ending
 }
 
 /// A value as a line of JSON.
-fn json_line(out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
+pub(crate) fn json_line(out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     writeln!(out)?;
     // Whoever reads along sees it now.

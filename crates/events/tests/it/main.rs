@@ -3,4 +3,5 @@
 
 mod refusals;
 mod registry;
+mod schedules;
 mod snapshots;

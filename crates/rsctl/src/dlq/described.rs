@@ -1,11 +1,13 @@
 //! A dead letter as JSON.
 
-use eventbus::dlq_headers as names;
+use eventbus::{
+    dlq_headers as names,
+    letters::{Letter, State},
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::letter::{Letter, State};
 use crate::shown::hex;
 
 /// The header with an event's name.

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::ArgGroup;
+use eventbus::letters::State;
 
 use super::{
     Selection,
-    letter::State,
     letters::Letters,
     report::{Mode, Report},
     writing::mark,

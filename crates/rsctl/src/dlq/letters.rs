@@ -6,6 +6,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use eventbus::{
+    letters::{Entry, Extent, Letter, Mark, Place, extent, read},
+    onlooker::topics,
+};
 use events::topics::dead_letter_topic;
 use rdkafka::ClientConfig;
 use tokio::{
@@ -13,15 +17,8 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{
-    Selection,
-    letter::{Entry, Letter, Mark, Place},
-    reading::{Extent, extent, read},
-};
-use crate::{
-    Usage,
-    broker::{onlooker, topics},
-};
+use super::Selection;
+use crate::{Usage, broker::onlooker};
 
 /// How many letters are read ahead of what is done with them.
 const READ_AHEAD: usize = 8;

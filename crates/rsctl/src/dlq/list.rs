@@ -3,13 +3,12 @@
 use std::io::Write;
 
 use anyhow::Result;
-use eventbus::dlq_headers as names;
+use eventbus::{dlq_headers as names, letters::Letter};
 use jiff::{RoundMode, TimestampRound, Unit};
 
 use super::{
     Selection,
     described::{Described, EVENT_TYPE},
-    letter::Letter,
     letters::{Letters, States},
 };
 use crate::{

@@ -6,13 +6,15 @@
 use std::io::Write;
 
 use anyhow::Result;
-use eventbus::dlq_headers as names;
+use eventbus::{
+    dlq_headers as names,
+    letters::{Letter, State},
+};
 use jiff::{SignedDuration, Timestamp};
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
     Selection,
-    letter::{Letter, State},
     letters::Letters,
     report::{Mode, Report},
     writing::{mark, publish},

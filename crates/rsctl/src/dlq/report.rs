@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use anyhow::Result;
+use eventbus::letters::{Letter, State};
 use serde::Serialize;
 use serde_json::json;
 
-use super::letter::{Letter, State};
 use crate::{Ending, shown::line};
 
 /// How the words of a command go.

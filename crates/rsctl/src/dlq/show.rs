@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use anyhow::Result;
+use eventbus::letters::Letter;
 
 use super::{
     Selection,
     described::InFull,
-    letter::Letter,
     letters::{Letters, States},
 };
 use crate::{

@@ -1,7 +1,10 @@
 //! Writing to the broker, one record at a time.
 
 use anyhow::{Context as _, Result};
-use eventbus::dlq_headers as names;
+use eventbus::{
+    dlq_headers as names,
+    letters::{Letter, State},
+};
 use jiff::Timestamp;
 use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
@@ -9,8 +12,6 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
     util::Timeout,
 };
-
-use super::letter::{Letter, State};
 
 /// Publishes the letter's record to `topic`, in a partition where the key does not choose it, and answers where it
 /// lies. `None` where the broker never takes it.

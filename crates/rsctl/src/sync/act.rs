@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{One, json_line, rssync::Rssync};
+use super::{One, json_line};
 use crate::Ending;
 
 /// What a job is told.
@@ -30,7 +30,7 @@ impl Action {
 
 pub(crate) async fn run(action: Action, options: &One, out: &mut dyn Write) -> Result<Ending> {
     let (job_id, action) = (&options.job_id, action.as_str());
-    let rssync = Rssync::connect(&options.server)?;
+    let rssync = options.server.connect()?;
     rssync.post(&["jobs", job_id.as_str()], &json!({"action": action})).await?;
     if options.form.json {
         json_line(out, &json!({"job_id": job_id, "action": action, "accepted": true}))?;

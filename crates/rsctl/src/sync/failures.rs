@@ -13,12 +13,12 @@ use serde_json::Value;
 use super::{
     Form, json_line,
     list::{Pages, more},
-    rssync::Rssync,
     server::Server,
     show::to_the_second,
 };
 use crate::{
     Ending,
+    service::Service,
     shown::{cut, line, table},
 };
 
@@ -70,7 +70,7 @@ struct Failure {
 }
 
 pub(crate) async fn run(options: &Failures, out: &mut dyn Write) -> Result<Ending> {
-    let rssync = Rssync::connect(&options.server)?;
+    let rssync = options.server.connect()?;
     let ask = Ask { rssync: &rssync, options };
     if options.form.json {
         return ask.tell_in_json(out).await;
@@ -100,7 +100,7 @@ pub(crate) async fn run(options: &Failures, out: &mut dyn Write) -> Result<Endin
 }
 
 struct Ask<'a> {
-    rssync: &'a Rssync,
+    rssync: &'a Service,
     options: &'a Failures,
 }
 

@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refusal::Refusal;
-use crate::{Ending, shown::line};
+use crate::{
+    Ending,
+    service::{Refusal, Whom},
+    shown::line,
+};
 
 /// A job, and the words in which rssync told it.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +86,8 @@ impl TryFrom<Value> for Job {
     type Error = Refusal;
 
     fn try_from(told: Value) -> Result<Self, Refusal> {
-        let is = Known::deserialize(&told).map_err(|err| Refusal::senseless("job", err))?;
+        let is = Known::deserialize(&told)
+            .map_err(|err| Refusal::senseless(Whom::Rssync, "job", err))?;
         Ok(Self { told, is })
     }
 }

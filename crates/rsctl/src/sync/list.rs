@@ -10,7 +10,6 @@ use super::{
     Form,
     job::{Job, Known},
     json_line,
-    rssync::Rssync,
     server::Server,
     show::to_the_second,
 };
@@ -56,7 +55,7 @@ struct Page {
 }
 
 pub(crate) async fn run(options: &List, out: &mut dyn Write) -> Result<Ending> {
-    let rssync = Rssync::connect(&options.server)?;
+    let rssync = options.server.connect()?;
     let limit = options.pages.limit.to_string();
     let mut cursor = options.pages.cursor.clone();
     let mut table = table();

@@ -10,15 +10,15 @@ use super::{
     One,
     job::{Job, Known},
     json_line,
-    rssync::Rssync,
 };
 use crate::{
     Ending,
+    service::Service,
     shown::{bare_table, line},
 };
 
 pub(crate) async fn run(options: &One, out: &mut dyn Write) -> Result<Ending> {
-    let job = read(&Rssync::connect(&options.server)?, &options.job_id).await?;
+    let job = read(&options.server.connect()?, &options.job_id).await?;
     if options.form.json {
         json_line(out, &job.told)?;
     } else {
@@ -28,7 +28,7 @@ pub(crate) async fn run(options: &One, out: &mut dyn Write) -> Result<Ending> {
 }
 
 /// The job, as it is now.
-pub(crate) async fn read(rssync: &Rssync, job_id: &JobId) -> Result<Job> {
+pub(crate) async fn read(rssync: &Service, job_id: &JobId) -> Result<Job> {
     let answer = rssync.get(&["jobs", job_id.as_str()], &[]).await?;
     Ok(Job::try_from(answer.read::<serde_json::Value>("job")?)?)
 }

@@ -12,13 +12,14 @@ use super::{
     Form,
     job::Job,
     json_line,
-    refusal::Refusal,
-    rssync::{Answer, Rssync},
     server::Server,
     show,
     watch::{self, Patience},
 };
-use crate::Ending;
+use crate::{
+    Ending,
+    service::{Answer, Refusal, Service, Whom},
+};
 
 /// Start a full sync. Without --isp, --account and --model it covers everything
 #[derive(clap::Args)]
@@ -95,7 +96,7 @@ fn model(text: &str) -> Result<Text, String> {
 }
 
 pub(crate) async fn run(options: &Start, out: &mut dyn Write) -> Result<Ending> {
-    let rssync = Rssync::connect(&options.server)?;
+    let rssync = options.server.connect()?;
     let request = Request {
         scope: SyncScope {
             isp_id: options.isp.clone(),
@@ -122,14 +123,18 @@ pub(crate) async fn run(options: &Start, out: &mut dyn Write) -> Result<Ending> 
 }
 
 /// The job that the answer names: whole, or by where it lies.
-async fn started(rssync: &Rssync, answer: &Answer) -> Result<Job> {
+async fn started(rssync: &Service, answer: &Answer) -> Result<Job> {
     if !answer.body.is_empty() {
         return Ok(Job::try_from(answer.read::<Value>("job")?)?);
     }
     let id = answer.location.as_deref().and_then(|it| it.trim_end_matches('/').rsplit('/').next());
     let id = id.ok_or_else(|| {
-        Refusal::senseless("job", format!("{} without a body or Location", answer.status))
+        Refusal::senseless(
+            Whom::Rssync,
+            "job",
+            format!("{} without a body or Location", answer.status),
+        )
     })?;
-    let job_id: JobId = id.parse().map_err(|err| Refusal::senseless("job", err))?;
+    let job_id: JobId = id.parse().map_err(|err| Refusal::senseless(Whom::Rssync, "job", err))?;
     show::read(rssync, &job_id).await
 }

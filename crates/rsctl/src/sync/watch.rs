@@ -13,18 +13,11 @@ use events::JobId;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::{
-    Form,
-    bar::View,
-    job::Job,
-    json_line,
-    refusal::{Cause, Refusal},
-    rssync::Rssync,
-    server::Server,
-    show,
-    stream::Parser,
+use super::{Form, bar::View, job::Job, json_line, server::Server, show, stream::Parser};
+use crate::{
+    Ending,
+    service::{Cause, Refusal, Service, Whom},
 };
-use crate::Ending;
 
 /// The event whose data is the job.
 const JOB: &str = "job";
@@ -57,14 +50,14 @@ pub(crate) struct Patience {
 }
 
 pub(crate) async fn run(options: &Watch, out: &mut dyn Write) -> Result<Ending> {
-    let rssync = Rssync::connect(&options.server)?;
+    let rssync = options.server.connect()?;
     let job = show::read(&rssync, &options.job_id).await?;
     follow(&rssync, job, &options.form, &options.patience, out).await
 }
 
 /// Follows a job to its end, or until somebody presses Ctrl-C, which does nothing to the job.
 pub(crate) async fn follow(
-    rssync: &Rssync,
+    rssync: &Service,
     job: Job,
     form: &Form,
     patience: &Patience,
@@ -92,7 +85,7 @@ pub(crate) async fn follow(
 
 /// What was heard of a job so far.
 struct Session<'a> {
-    rssync: &'a Rssync,
+    rssync: &'a Service,
     job_id: &'a JobId,
     last: Option<Job>,
     heard_at: Instant,
@@ -153,10 +146,12 @@ impl Session<'_> {
                 Err(_) => return Err(lost("rssync has fallen silent").into()),
             };
             self.heard_at = Instant::now();
-            let events = parser.read(&chunk).map_err(|err| Refusal::senseless("stream", err))?;
+            let events = parser
+                .read(&chunk)
+                .map_err(|err| Refusal::senseless(Whom::Rssync, "stream", err))?;
             for event in events.into_iter().filter(|it| it.name == JOB) {
                 let told: Value = serde_json::from_str(&event.data)
-                    .map_err(|err| Refusal::senseless("job", err))?;
+                    .map_err(|err| Refusal::senseless(Whom::Rssync, "job", err))?;
                 if let Some(ending) = self.tell(Job::try_from(told)?, json, out)? {
                     return Ok(ending);
                 }

@@ -1,5 +1,6 @@
 //! What is given up is passed over, and nothing is given up by accident.
 
+use eventbus::letters::LookLimits;
 use serde_json::json;
 
 use crate::mailbox::Mailbox;
@@ -29,6 +30,19 @@ async fn dropped_dead_letters_are_passed_over_and_kept() {
         listed.iter().map(|it| it["offset"].as_i64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(offsets(&[]).await, [0, 2]);
+    // A service that is asked sees the same, and no more than it was told to look at.
+    let found = async |key: &str, records| {
+        let limits = LookLimits { records, limit_ms: 30_000 };
+        let look = mailbox.look(limits);
+        let found = look.of_key(&mailbox.topic, &mailbox.group, key).await.unwrap();
+        (found.open.iter().map(|it| it.place.offset).collect::<Vec<_>>(), found.complete)
+    };
+    assert_eq!(found("a", 100).await, (vec![0], true));
+    assert_eq!(found("b", 100).await, (vec![], true));
+    assert_eq!(found("c", 2).await, (vec![2], false));
+    assert_eq!(found("a", 2).await, (vec![], false));
+    let nowhere = mailbox.look(LookLimits { records: 1, limit_ms: 30_000 });
+    assert!(nowhere.of_key(&mailbox.topic, "nobody", "a").await.unwrap().complete);
     assert_eq!(offsets(&["--all"]).await, [0, 1, 2]);
 
     mailbox.reject(&[]);

@@ -10,6 +10,7 @@ use std::{
 use eventbus::{
     Attributes, ClientType, DualEventBusConsumer, EventBusFactory, EventBusMessage,
     EventBusProducer, EventBusRegistry, Outcome, Settings, TraceContext,
+    letters::{DeadLetters, LookLimits},
 };
 use events::topics::dead_letter_topic;
 use serde_json::Value;
@@ -55,6 +56,11 @@ impl Mailbox {
 
     pub(crate) fn dead_letter_topic(&self) -> String {
         dead_letter_topic(&self.topic, &self.group)
+    }
+
+    /// What a service uses that is asked what became of a record.
+    pub(crate) fn look(&self, limits: LookLimits) -> DeadLetters {
+        self.factory.dead_letters(limits).unwrap()
     }
 
     /// From now on the consumer rejects these and no others.

@@ -10,3 +10,4 @@ mod sync_jobs;
 mod sync_refusals;
 mod sync_watch;
 mod usage;
+mod why;

@@ -57,17 +57,26 @@ impl Rssync {
     pub(crate) async fn playing(
         answer: impl Fn(&Asked) -> Response + Send + Sync + 'static,
     ) -> Self {
+        Self::playing_as("rssync", "sync:read sync:write", answer).await
+    }
+
+    /// The same in the part of another service, whose tokens may grant these scopes.
+    pub(crate) async fn playing_as(
+        service: &str,
+        scopes: &str,
+        answer: impl Fn(&Asked) -> Response + Send + Sync + 'static,
+    ) -> Self {
         let issuer = Issuer::new("rsctl").unwrap();
         let key = NamedTempFile::new().unwrap();
         std::fs::write(key.path(), issuer.private_key_pem()).unwrap();
         let trusted = TrustedKey {
             issuer: "rsctl".to_owned(),
             public_key: issuer.public_key_pem(),
-            scopes: "sync:read sync:write".to_owned(),
+            scopes: scopes.to_owned(),
             isp_optional: true,
         };
         let settings = AuthSettings { keys: BTreeMap::from([("rsctl".to_owned(), trusted)]) };
-        let verifier = Verifier::new("rssync", &settings).unwrap();
+        let verifier = Verifier::new(service, &settings).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let playing = Playing { verifier, asked: Arc::clone(&asked), answer: Arc::new(answer) };
         let router = Router::new().fallback(play).with_state(playing);
@@ -93,6 +102,14 @@ impl Rssync {
         command.arg("sync").args(arguments).kill_on_drop(true).stdin(Stdio::null());
         command.env("RSCTL_SYNC_URL", &self.url).env("RSCTL_KEY", self.key.path());
         command
+    }
+
+    /// Runs `rsctl why`.
+    pub(crate) async fn why(&self, arguments: &[&str]) -> Told {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rsctl"));
+        command.arg("why").args(arguments).kill_on_drop(true).stdin(Stdio::null());
+        command.env("RSCTL_CLIENT_URL", &self.url).env("RSCTL_KEY", self.key.path());
+        run(command).await
     }
 
     /// Runs `rsctl sync`.

@@ -1,4 +1,8 @@
-//! The client of rssync: one request, one answer, in time.
+//! The client of a service of the fleet: one request, one answer, in time.
+
+mod credentials;
+mod refusal;
+mod server;
 
 use std::{error::Error, fs, time::Duration};
 
@@ -13,20 +17,47 @@ use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{
-    credentials::{Credentials, Rights},
+use self::credentials::{Credentials, Rights};
+pub(crate) use self::server::Address;
+pub use self::{
     refusal::{Cause, Refusal},
-    server::Server,
+    server::Caller,
 };
 use crate::Usage;
 
 /// Most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
-/// Where everything about the subsystem lies.
-const ROOT: [&str; 2] = ["subsystems", "rs"];
 
-/// rssync, as these credentials see it.
-pub(crate) struct Rssync {
+/// Which service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// It has the jobs.
+    Rssync,
+    /// It has the homes.
+    Rsclient,
+}
+
+impl Whom {
+    /// Its name, which its tokens are for.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rssync => "rssync",
+            Self::Rsclient => "rsclient",
+        }
+    }
+
+    /// Where everything lies that is asked for.
+    fn root(self) -> &'static [&'static str] {
+        match self {
+            Self::Rssync => &["subsystems", "rs"],
+            Self::Rsclient => &[],
+        }
+    }
+}
+
+/// A service, as these credentials see it.
+pub(crate) struct Service {
+    whom: Whom,
     client: Client,
     base: Url,
     credentials: Credentials,
@@ -35,22 +66,23 @@ pub(crate) struct Rssync {
 
 /// An answer that is a success.
 pub(crate) struct Answer {
+    whom: Whom,
     pub(crate) status: StatusCode,
     /// Where what was made can be found.
     pub(crate) location: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Rssync {
-    pub(crate) fn connect(server: &Server) -> Result<Self> {
+impl Service {
+    pub(crate) fn connect(whom: Whom, address: &Address, caller: &Caller) -> Result<Self> {
         chassis::tls::install_provider();
         let mut builder = Client::builder()
-            .connect_timeout(server.timeout())
+            .connect_timeout(caller.timeout())
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .http1_only();
-        if let Some(path) = &server.ca {
+        if let Some(path) = &caller.ca {
             let wrong = |why: String| Usage(format!("{}: {why}", path.display()));
             let pem = fs::read(path).map_err(|err| wrong(err.to_string()))?;
             let found = Certificate::from_pem_bundle(&pem).map_err(|err| wrong(err.to_string()))?;
@@ -60,10 +92,11 @@ impl Rssync {
             builder = builder.tls_certs_only(found);
         }
         Ok(Self {
+            whom,
             client: builder.build().context("make a client")?,
-            base: server.url.0.clone(),
-            credentials: Credentials::read(server)?,
-            timeout: server.timeout(),
+            base: address.0.clone(),
+            credentials: Credentials::read(whom, caller)?,
+            timeout: caller.timeout(),
         })
     }
 
@@ -95,7 +128,9 @@ impl Rssync {
             return Err(self.refusal(response).await.into());
         }
         if media_type(&response) != "text/event-stream" {
-            return Err(Refusal::senseless("stream of events", media_type(&response)).into());
+            return Err(
+                Refusal::senseless(self.whom, "stream of events", media_type(&response)).into()
+            );
         }
         Ok(response)
     }
@@ -111,7 +146,7 @@ impl Rssync {
         url.path_segments_mut()
             .expect("addresses of HTTP have paths")
             .pop_if_empty()
-            .extend(ROOT.iter().chain(path));
+            .extend(self.whom.root().iter().chain(path));
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -139,7 +174,7 @@ impl Rssync {
         let status = response.status();
         let location = response.headers().get(LOCATION);
         let location = location.and_then(|it| it.to_str().ok()).map(str::to_owned);
-        Ok(Answer { status, location, body: self.body(response).await? })
+        Ok(Answer { whom: self.whom, status, location, body: self.body(response).await? })
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, Refusal> {
@@ -155,7 +190,7 @@ impl Rssync {
         };
         match timeout(self.timeout, read).await {
             Ok(Ok(())) if body.len() > ANSWER_BYTES_MAX => {
-                Err(Refusal::senseless("answer of an expected size", "it is too long"))
+                Err(Refusal::senseless(self.whom, "answer of an expected size", "it is too long"))
             }
             Ok(Ok(())) => Ok(body),
             Ok(Err(error)) => Err(self.unreachable(&error)),
@@ -168,18 +203,24 @@ impl Rssync {
             (response.status(), media_type(&response) == "application/problem+json");
         // The status has been said; a body that breaks off takes nothing back.
         let body = self.body(response).await.unwrap_or_default();
-        Refusal::of(status, is_problem, &body)
+        Refusal::of(self.whom, status, is_problem, &body)
     }
 
     fn late(&self) -> Refusal {
         let seconds = self.timeout.as_secs();
-        let sentence = format!("rssync at {} did not answer within {seconds} s", self.base);
+        let sentence =
+            format!("{} at {} did not answer within {seconds} s", self.whom.name(), self.base);
         Refusal::new(Cause::Unreachable, sentence)
     }
 
     /// A connection that could not be made or broke.
     pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Refusal {
-        let sentence = format!("rssync at {} cannot be reached: {}", self.base, root_cause(error));
+        let sentence = format!(
+            "{} at {} cannot be reached: {}",
+            self.whom.name(),
+            self.base,
+            root_cause(error)
+        );
         Refusal::new(Cause::Unreachable, sentence)
     }
 }
@@ -187,7 +228,7 @@ impl Rssync {
 impl Answer {
     /// The body, which is `what`.
     pub(crate) fn read<T: DeserializeOwned>(&self, what: &str) -> Result<T, Refusal> {
-        serde_json::from_slice(&self.body).map_err(|err| Refusal::senseless(what, err))
+        serde_json::from_slice(&self.body).map_err(|err| Refusal::senseless(self.whom, what, err))
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use eventbus::dlq_headers as names;
 use jiff::Timestamp;
 use rdkafka::{
     Message as _,
@@ -13,11 +12,15 @@ use rdkafka::{
 };
 use serde::Serialize;
 
+use crate::dlq_headers as names;
+
 /// Where a record lies in its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
+pub struct Place {
+    /// The partition.
+    pub partition: i32,
+    /// The offset there.
+    pub offset: i64,
 }
 
 impl fmt::Display for Place {
@@ -29,7 +32,7 @@ impl fmt::Display for Place {
 /// What became of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum State {
+pub enum State {
     /// Nothing yet.
     Open,
     /// It was published again.
@@ -39,7 +42,8 @@ pub(crate) enum State {
 }
 
 impl State {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The word for it, which is what a mark says.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Replayed => "replayed",
@@ -54,35 +58,45 @@ impl State {
 
 /// Says of a dead letter what became of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
-    pub(crate) state: State,
-    pub(crate) at: Option<Timestamp>,
+pub struct Mark {
+    /// What became of it.
+    pub state: State,
+    /// Since when.
+    pub at: Option<Timestamp>,
 }
 
 /// What a record of a dead-letter topic is.
-pub(crate) enum Entry {
+pub enum Entry {
+    /// A record that was set aside.
     Letter(Letter),
+    /// What became of the one that lies there.
     Mark(Place, Mark),
 }
 
 /// A header; names may come more than once.
-pub(crate) struct Header {
-    pub(crate) name: String,
-    pub(crate) value: Option<Vec<u8>>,
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
 }
 
 /// A record that was set aside.
-pub(crate) struct Letter {
-    pub(crate) place: Place,
-    pub(crate) headers: Vec<Header>,
+pub struct Letter {
+    /// Where it lies.
+    pub place: Place,
+    /// Its headers, in their order.
+    pub headers: Vec<Header>,
     /// How many headers have a name that is not UTF-8, which the client library cannot hand out.
-    pub(crate) unreadable: usize,
-    pub(crate) mark: Option<Mark>,
+    pub unreadable: usize,
+    /// What became of it, as far as somebody has looked for marks.
+    pub mark: Option<Mark>,
     record: OwnedMessage,
 }
 
 impl Entry {
-    pub(crate) fn of(record: OwnedMessage) -> Self {
+    /// What the record is.
+    pub fn of(record: OwnedMessage) -> Self {
         let place = Place { partition: record.partition(), offset: record.offset() };
         let (headers, unreadable) = headers(&record);
         let letter = Letter { place, headers, unreadable, mark: None, record };
@@ -117,38 +131,43 @@ impl Letter {
         Some((Place { partition, offset }, Mark { state, at }))
     }
 
-    pub(crate) fn key(&self) -> Option<&[u8]> {
+    /// The key of the record.
+    pub fn key(&self) -> Option<&[u8]> {
         self.record.key()
     }
 
-    pub(crate) fn value(&self) -> Option<&[u8]> {
+    /// The value of the record.
+    pub fn value(&self) -> Option<&[u8]> {
         self.record.payload()
     }
 
-    pub(crate) fn state(&self) -> State {
+    /// What became of it.
+    pub fn state(&self) -> State {
         self.mark.map_or(State::Open, |it| it.state)
     }
 
     /// When it failed for the first time.
-    pub(crate) fn failed_at(&self) -> Option<Timestamp> {
+    pub fn failed_at(&self) -> Option<Timestamp> {
         self.time(names::FAILED_AT)
     }
 
     /// When it was set aside, as the broker has it.
-    pub(crate) fn recorded_at(&self) -> Option<Timestamp> {
+    pub fn recorded_at(&self) -> Option<Timestamp> {
         Timestamp::from_millisecond(self.record.timestamp().to_millis()?).ok()
     }
 
     /// The last header of this name: what the bus adds stands behind what was there.
-    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().rfind(|it| it.name == name)?.value.as_deref()
     }
 
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
+    /// The same as text.
+    pub fn text(&self, name: &str) -> Option<String> {
         self.header(name).map(|it| String::from_utf8_lossy(it).into_owned())
     }
 
-    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+    /// The same as a number, where it is one.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.text(name)?.parse().ok()
     }
 

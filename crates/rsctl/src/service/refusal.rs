@@ -1,14 +1,15 @@
-//! Why rssync did not do what was asked of it.
+//! Why a service did not do what was asked of it.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::Whom;
 use crate::shown::{cut, line};
 
-/// Most characters of a sentence of rssync that are passed on.
+/// Most characters of a sentence of a service that are passed on.
 const DETAIL_CHARACTERS: usize = 500;
 
-/// Why rssync did not do what was asked of it.
+/// Why a service did not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
 #[error("{sentence}")]
 pub struct Refusal {
@@ -22,9 +23,9 @@ pub struct Refusal {
 pub enum Cause {
     /// It cannot be reached, or is in trouble: later it may work.
     Unreachable,
-    /// There is no such job, or it is not the caller's.
+    /// There is no such thing, or it is not the caller's.
     NotFound,
-    /// The job's state, or another job, does not allow it.
+    /// The state of it, or of another, does not allow it.
     Conflict,
     /// It calls the request wrong, or not allowed.
     Refused,
@@ -32,7 +33,7 @@ pub enum Cause {
     Senseless,
 }
 
-/// An error as rssync tells it (RFC 9457).
+/// An error as a service tells it (RFC 9457).
 #[derive(Debug, Default, Deserialize)]
 struct Problem {
     #[serde(default)]
@@ -57,13 +58,14 @@ impl Refusal {
     }
 
     /// An answer without the thing that was asked for.
-    pub(crate) fn senseless(what: &str, error: impl std::fmt::Display) -> Self {
+    pub(crate) fn senseless(whom: Whom, what: &str, error: impl std::fmt::Display) -> Self {
         let error = cut(line(error.to_string().as_bytes()), DETAIL_CHARACTERS);
-        Self::new(Cause::Senseless, format!("rssync's answer is no {what}: {error}"))
+        Self::new(Cause::Senseless, format!("{}'s answer is no {what}: {error}", whom.name()))
     }
 
     /// What an answer means that is no success; `is_problem` where it says of itself that it is a problem.
-    pub(crate) fn of(status: StatusCode, is_problem: bool, body: &[u8]) -> Self {
+    pub(crate) fn of(whom: Whom, status: StatusCode, is_problem: bool, body: &[u8]) -> Self {
+        let name = whom.name();
         let problem: Option<Problem> =
             is_problem.then(|| serde_json::from_slice(body).ok()).flatten();
         let told = problem.is_some();
@@ -71,20 +73,24 @@ impl Refusal {
         let of = |cause, begin: &str| Self::new(cause, join(begin, &detail));
         let code = status.as_u16();
         match code {
-            401 => of(Cause::Refused, "rssync does not accept the credentials"),
-            403 => of(Cause::Refused, "rssync does not allow this with these credentials"),
+            401 => of(Cause::Refused, &format!("{name} does not accept the credentials")),
+            403 => {
+                of(Cause::Refused, &format!("{name} does not allow this with these credentials"))
+            }
             404 if told => of(Cause::NotFound, "not found"),
-            404 => of(Cause::Refused, "rssync does not know the path: is the address right?"),
+            404 => {
+                of(Cause::Refused, &format!("{name} does not know the path: is the address right?"))
+            }
             409 => of(Cause::Conflict, "not possible now"),
-            400 | 413 | 415 | 422 => of(Cause::Refused, "rssync calls the request wrong"),
+            400 | 413 | 415 | 422 => of(Cause::Refused, &format!("{name} calls the request wrong")),
             408 | 429 | 500..=599 => {
-                of(Cause::Unreachable, &format!("rssync is in trouble ({code})"))
+                of(Cause::Unreachable, &format!("{name} is in trouble ({code})"))
             }
             100..=399 => {
-                let begin = format!("rssync answers {code}, which makes no sense here");
+                let begin = format!("{name} answers {code}, which makes no sense here");
                 of(Cause::Senseless, &begin)
             }
-            400..=499 | 600.. | 0..=99 => of(Cause::Refused, &format!("rssync answers {code}")),
+            400..=499 | 600.. | 0..=99 => of(Cause::Refused, &format!("{name} answers {code}")),
         }
     }
 }
@@ -135,7 +141,7 @@ mod tests {
         ];
         let table = cases.map(|(status, is_problem, body)| {
             let status = StatusCode::from_u16(status).unwrap();
-            let refusal = Refusal::of(status, is_problem, body.as_bytes());
+            let refusal = Refusal::of(Whom::Rssync, status, is_problem, body.as_bytes());
             format!("{:?}: {refusal}\n", refusal.cause)
         });
         expect![[r#"

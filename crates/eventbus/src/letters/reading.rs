@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{Consumer as _, base_consumer::PartitionQueue},
@@ -14,34 +13,57 @@ use rdkafka::{
     message::OwnedMessage,
 };
 
-use crate::broker::{Complaints, Onlooker, PATIENCE, onlooker, why};
+use crate::onlooker::{Complaints, Onlooker, PATIENCE, Unreadable, onlooker, why};
 
 /// How long one look into a partition's queue takes at the most.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What a topic held at one moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Extent {
-    pub(crate) topic: String,
-    pub(crate) ranges: Vec<Range>,
+pub struct Extent {
+    topic: String,
+    ranges: Vec<Range>,
 }
 
 /// The records of a partition from `begin`, without `end`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Range {
+struct Range {
     partition: i32,
     begin: i64,
     end: i64,
 }
 
 /// What the topic holds now.
-pub(crate) fn extent(onlooker: &Onlooker, topic: &str, partitions: i32) -> Result<Extent> {
+///
+/// # Errors
+/// The broker does not say so.
+pub fn extent(onlooker: &Onlooker, topic: &str, partitions: i32) -> Result<Extent, Unreadable> {
     let range = |partition| match onlooker.fetch_watermarks(topic, partition, PATIENCE) {
         Ok((begin, end)) => Ok(Range { partition, begin, end }),
-        Err(error) => bail!("`{topic}` cannot be read: {}", why(onlooker, &error)),
+        Err(error) => {
+            Err(Unreadable(format!("`{topic}` cannot be read: {}", why(onlooker, &error))))
+        }
     };
-    let ranges = (0..partitions).map(range).collect::<Result<_>>()?;
+    let ranges = (0..partitions).map(range).collect::<Result<_, Unreadable>>()?;
     Ok(Extent { topic: topic.to_owned(), ranges })
+}
+
+impl Extent {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.iter().all(|it| it.begin >= it.end)
+    }
+
+    /// The last so many records of each partition; answers whether anything is left out.
+    pub fn keep_last(&mut self, records: i64) -> bool {
+        let mut left_out = false;
+        for range in &mut self.ranges {
+            let begin = range.end.saturating_sub(records).max(range.begin);
+            left_out |= begin > range.begin;
+            range.begin = begin;
+        }
+        left_out
+    }
 }
 
 /// A partition that is being read.
@@ -55,12 +77,20 @@ struct Source {
 
 /// Hands every record of the extent to `each`: those of one partition in their order, partitions merged by the
 /// records' times. Blocks; only the head of each partition is held.
-pub(crate) fn read(
+///
+/// # Errors
+/// The broker does not hand them out.
+pub fn read(
     config: &ClientConfig,
     extent: &Extent,
     mut each: impl FnMut(OwnedMessage) -> ControlFlow<()>,
-) -> Result<()> {
-    let consumer = Arc::new(onlooker(config)?);
+) -> Result<(), Unreadable> {
+    if extent.is_empty() {
+        return Ok(());
+    }
+    let consumer = onlooker(config);
+    let consumer = consumer.map_err(|it| Unreadable(format!("no client of the broker: {it}")))?;
+    let consumer = Arc::new(consumer);
     let mut sources = assign(&consumer, extent)?;
     let mut deadline = Instant::now() + PATIENCE;
     loop {
@@ -83,23 +113,28 @@ pub(crate) fn read(
             }
         } else if Instant::now() > deadline {
             let error = complaint.unwrap_or(KafkaError::NoMessageReceived);
-            bail!("`{}` is not handed out: {}", extent.topic, why(&consumer, &error));
+            let reason = why(&consumer, &error);
+            return Err(Unreadable(format!("`{}` is not handed out: {reason}", extent.topic)));
         }
     }
 }
 
-fn assign(consumer: &Arc<Onlooker>, extent: &Extent) -> Result<Vec<Source>> {
+fn assign(consumer: &Arc<Onlooker>, extent: &Extent) -> Result<Vec<Source>, Unreadable> {
+    let refused = |it: KafkaError| Unreadable(format!("`{}` cannot be read: {it}", extent.topic));
     let mut assignment = TopicPartitionList::new();
     let mut sources = Vec::new();
     for range in extent.ranges.iter().filter(|it| it.begin < it.end) {
         let begin = Offset::Offset(range.begin);
-        assignment.add_partition_offset(&extent.topic, range.partition, begin)?;
+        let added = assignment.add_partition_offset(&extent.topic, range.partition, begin);
+        added.map_err(refused)?;
         // Before the assignment: a queue that is split off later lets records pass each other.
         let queue = consumer.split_partition_queue(&extent.topic, range.partition);
-        let queue = queue.with_context(|| format!("there is no partition {}", range.partition))?;
+        let queue = queue.ok_or_else(|| {
+            Unreadable(format!("`{}` has no partition {}", extent.topic, range.partition))
+        })?;
         sources.push(Source { range: *range, queue, head: None, read: false });
     }
-    consumer.assign(&assignment).context("read the topic")?;
+    consumer.assign(&assignment).map_err(refused)?;
     Ok(sources)
 }
 
@@ -114,7 +149,7 @@ fn first(sources: &mut [Source]) -> OwnedMessage {
 }
 
 impl Source {
-    fn look(&mut self, topic: &str) -> Result<()> {
+    fn look(&mut self, topic: &str) -> Result<(), Unreadable> {
         if self.read {
             return Ok(());
         }
@@ -124,7 +159,10 @@ impl Source {
             Some(Ok(record)) => self.head = Some(record.detach()),
             // Markers of transactions and what retention has taken away leave no record at the end.
             Some(Err(KafkaError::PartitionEOF(_))) => self.read = true,
-            Some(Err(error)) => bail!("partition {} of `{topic}`: {error}", self.range.partition),
+            Some(Err(error)) => {
+                let partition = self.range.partition;
+                return Err(Unreadable(format!("partition {partition} of `{topic}`: {error}")));
+            }
         }
         Ok(())
     }
