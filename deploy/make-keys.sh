@@ -5,7 +5,7 @@ folder=$1
 # The user that the services run as.
 user=65532
 
-for issuer in operators rssync; do
+for issuer in operators rsclient rssync; do
   key=$folder/$issuer.key
   if [ -s "$key" ]; then
     continue
@@ -17,4 +17,4 @@ for issuer in operators rssync; do
   mv "$key.new" "$key"
 done
 # The operators' key is for people alone.
-chown "$user" "$folder/rssync.key"
+chown "$user" "$folder/rsclient.key" "$folder/rssync.key"

@@ -75,8 +75,8 @@ impl Fleet {
             options,
         };
         for service in fleet.options.readers() {
-            if service == Service::RsSync {
-                // It calls the others.
+            if service == Service::RsClient || service == Service::RsSync {
+                // It calls those before it.
                 fleet.ready().await?;
             }
             let database = format!("{run}-{}", service.name());
@@ -109,7 +109,14 @@ impl Fleet {
                     instance.set_member(&name, &format!("http://{address}"));
                 }
             }
-            Service::Simulator | Service::RsClient | Service::RsAgents => {}
+            Service::RsClient => {
+                let adaptors = 0..self.options.count(Service::RsAdaptor);
+                let urls = adaptors.map(|it| self.address(Service::RsAdaptor, it, "http"));
+                let urls = urls.map(|it| it.map(|it| format!("http://{it}")));
+                let urls = urls.collect::<Result<Vec<String>>>()?.join(",");
+                instance.set_member("PEERS__RSADAPTOR_URLS", &urls);
+            }
+            Service::Simulator | Service::RsAgents => {}
         }
         add_settings(&mut instance, &self.options);
         let mut armed = self.options.failpoints.iter().filter(|it| instance.is(it.0, it.1));
@@ -124,6 +131,14 @@ impl Fleet {
     /// When there is none.
     pub fn jobs(&self) -> Result<Jobs> {
         Jobs::at(&self.address(Service::RsSync, 0, "http")?, Arc::clone(&self.keys.operators))
+    }
+
+    /// A token of an operator for one service.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn operator_token(&self, service: &str, scopes: &str) -> Result<String> {
+        self.keys.operators.operator(service, scopes)
     }
 
     /// The simulated backend.

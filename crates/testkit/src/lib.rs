@@ -6,6 +6,7 @@
 //! - [`topics`], [`records`]: the registry's topics on a broker, records in and out of them;
 //! - [`simulator`]: what the simulated HomeSecure backend holds and how it misbehaves;
 //! - [`store`]: what mongod itself says, databases copied;
+//! - [`documents`]: OpenAPI documents, and answers held against them;
 //! - [`certificates`]: a certificate authority with a server and a client;
 //! - [`eventually`]: waiting for a condition, with a deadline.
 
@@ -13,6 +14,7 @@ mod environment;
 mod wait;
 
 pub mod certificates;
+pub mod documents;
 pub mod fleet;
 pub mod jobs;
 pub mod records;

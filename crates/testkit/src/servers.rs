@@ -5,6 +5,7 @@ pub mod embedded;
 mod folders;
 pub mod mongod;
 mod process;
+mod python;
 
 use std::{
     net::TcpListener,
@@ -23,6 +24,7 @@ use self::apache_kafka::Started;
 pub use self::{
     folders::{RunFolder, downloads, workspace},
     process::Process,
+    python::python_packages,
 };
 use crate::environment::variable;
 

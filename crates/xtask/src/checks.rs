@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, with the time of each stage.
 
+mod apis;
 mod conformance;
 mod report;
 
@@ -141,6 +142,7 @@ impl Stages {
             self.count_left_out();
         } else if !options.quick {
             self.conformance(report).await;
+            self.apis(&servers).await;
         }
     }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask generate`: files that are made from the registry and the services' defaults.
 
+mod asyncapi;
 mod configuration;
 mod topics;
 
@@ -54,6 +55,15 @@ pub fn check() -> Result<()> {
 fn files() -> Result<Vec<(PathBuf, String)>> {
     Ok(vec![
         ("docs/topics.md".into(), topics::document()),
+        ("docs/asyncapi.json".into(), asyncapi::document()?),
+        (
+            "docs/openapi/rsclient.json".into(),
+            openapi::text(&rsclient::infrastructure::rest::document()),
+        ),
+        (
+            "docs/openapi/rssync.json".into(),
+            openapi::text(&rssync::infrastructure::rest::document()),
+        ),
         ("deploy/create-topics.sh".into(), topics::script()),
         ("docs/configuration.md".into(), configuration::document()?),
     ])

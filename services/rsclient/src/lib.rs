@@ -6,7 +6,7 @@
 //! - [`domain`]: what is stored, what holds for a device ([`domain::effective_device`]), what is said of it
 //!   ([`domain::publication`])
 //! - [`application`]: the use cases; [`application::publish_devices`] is the heart of all of them
-//! - [`infrastructure`]: REST and Kafka in, Kafka out, the store
+//! - [`infrastructure`]: REST and Kafka in, Kafka out, the store, those whom a trace asks
 //! - [`run`]
 
 pub mod app;
@@ -25,7 +25,7 @@ use eventbus::{ClientType, EventBusFactory, Resumer};
 use crate::{
     app::App,
     application::tell_routers_until,
-    infrastructure::{heartbeat::beat_until, kafka, rest::router},
+    infrastructure::{heartbeat::beat_until, kafka, rest::router, witnesses::Witnesses},
     settings::Settings,
 };
 
@@ -41,9 +41,10 @@ pub(crate) const SOURCE: &str = "/rsclient";
 pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let (kafka_probe, mongo_probe) =
         (chassis.health.readiness("kafka"), chassis.health.readiness("mongo"));
+    let factory = EventBusFactory::new(SERVICE, settings.kafka.clone());
+    let witnesses = Witnesses::new(&settings, &factory)?;
     let rest = settings.http.bind().await?;
     let database = chassis::mongo::connect(&settings.mongo).await?;
-    let factory = EventBusFactory::new(SERVICE, settings.kafka.clone());
     let bus = factory.producer(ClientType::Default)?;
     let app = App::open(&settings, &database, bus.clone()).await?;
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
@@ -51,9 +52,10 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let resumer = consumer.resumer();
     chassis.actions.register("resume", Resumer::WHAT, move || resumer.act());
 
+    let routes = router(app.clone(), witnesses);
     let look_every = settings.outbox.look_every();
     let (served, (), (), (), (), (), ()) = tokio::join!(
-        rest.serve(router(app.clone()), &chassis, chassis.stop.clone()),
+        rest.serve(routes, &chassis, chassis.stop.clone()),
         recover_until(app.tasks(), chassis.stop.clone()),
         app.outboxes.relay_until(look_every, &chassis.stop),
         tell_routers_until(&app, look_every, &chassis.stop),

@@ -24,6 +24,12 @@ pub struct Settings {
     pub auth: auth::AuthSettings,
     /// What is remembered, and for how long.
     pub retention: chassis::mongo::Retention,
+    /// With what this service signs its own.
+    pub signing: SigningSettings,
+    /// The services that are asked over HTTP.
+    pub peers: PeerSettings,
+    /// How far a trace looks for dead letters.
+    pub dead_letters: eventbus::letters::LookLimits,
     /// How much is told at a time.
     pub publishing: Publishing,
     /// How what ISPs set is told.
@@ -32,6 +38,26 @@ pub struct Settings {
     pub heartbeat: HeartbeatSettings,
     /// What bounds syncs and walks.
     pub sync: async_task::Limits,
+}
+
+/// With what this service signs tokens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningSettings {
+    /// Its name as an issuer.
+    pub issuer: String,
+    /// Its private key in PEM.
+    pub private_key: chassis::Secret,
+}
+
+/// The services that are asked over HTTP.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerSettings {
+    /// Where each process of rsadaptor is, separated by commas.
+    pub rsadaptor_urls: String,
+    /// Seconds in which they must answer.
+    pub timeout_seconds: u64,
 }
 
 /// How often the supervisor of subsystems hears that this one is there.

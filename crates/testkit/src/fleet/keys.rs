@@ -30,18 +30,26 @@ impl Keys {
         match service {
             Service::Simulator => Vec::new(),
             Service::RsAdaptor => trusted(&self.rsclient, "internal"),
-            Service::RsClient | Service::RsAgents => trusted(&self.rssync, "internal"),
+            Service::RsAgents => trusted(&self.rssync, "internal"),
+            Service::RsClient => {
+                let mut settings = trusted(&self.rssync, "internal");
+                settings.extend(trusted(&self.operators, "rs:read rs:write"));
+                settings.extend(signing(&self.rsclient));
+                settings
+            }
             Service::RsSync => {
                 let mut settings = trusted(&self.operators, "sync:read sync:write");
-                let own = [
-                    ("ISSUER", self.rssync.name().to_owned()),
-                    ("PRIVATE_KEY", self.rssync.private_key_pem()),
-                ];
-                settings.extend(own.map(|(name, value)| (format!("SIGNING__{name}"), value)));
+                settings.extend(signing(&self.rssync));
                 settings
             }
         }
     }
+}
+
+/// The key with which a service signs its own tokens.
+fn signing(own: &Issuer) -> [(String, String); 2] {
+    let own = [("ISSUER", own.name().to_owned()), ("PRIVATE_KEY", own.private_key_pem())];
+    own.map(|(name, value)| (format!("SIGNING__{name}"), value))
 }
 
 /// One key whose tokens are taken.

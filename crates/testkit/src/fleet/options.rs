@@ -18,8 +18,8 @@ pub enum Service {
 }
 
 impl Service {
-    /// The services that read records. rssync comes last: it calls others by their addresses.
-    pub const READERS: [Self; 4] = [Self::RsClient, Self::RsAgents, Self::RsAdaptor, Self::RsSync];
+    /// The services that read records, each after those that it calls by their addresses.
+    pub const READERS: [Self; 4] = [Self::RsAdaptor, Self::RsClient, Self::RsAgents, Self::RsSync];
 
     /// The name of its binary; for a reader also of its group.
     #[must_use]

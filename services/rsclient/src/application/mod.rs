@@ -5,6 +5,7 @@
 mod associate_package;
 mod change_router_protection;
 mod change_system;
+mod explain_device;
 mod failure;
 mod publish_devices;
 mod read;
@@ -21,12 +22,14 @@ mod save_user;
 mod send_devices;
 mod send_system;
 mod sync;
+mod trace_device;
 
 pub use associate_package::{
     associate_package, find_association, tell_routers_due, tell_routers_until,
 };
 pub use change_router_protection::{change_router_protection, find_router_protection};
 pub use change_system::{change_system, find_system};
+pub use explain_device::{Explanation, explain_device};
 pub use failure::Failure;
 pub use publish_devices::{publish_devices, publish_devices_of};
 pub use release_package::release_package;
@@ -45,6 +48,7 @@ pub use sync::{
     cancel_sync, control_sync, sync_accounts, sync_accounts_bulk, sync_system, walk_isp,
     walk_routers,
 };
+pub use trace_device::trace_device;
 
 /// What a use case was asked with.
 #[derive(Clone, Debug)]

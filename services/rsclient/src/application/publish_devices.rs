@@ -1,6 +1,6 @@
 //! Tell the others what holds for devices now.
 
-use eventbus::{EventBusMessage, Origin, PublishError};
+use eventbus::{Delivered, EventBusMessage, Origin, PublishError};
 use events::{DeviceId, IspId, RsProvisioningEvent};
 use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
@@ -77,7 +77,7 @@ async fn publish(
     cause: &Cause,
     device_id: &DeviceId,
     event: &RsProvisioningEvent,
-) -> Result<(), PublishError> {
+) -> Result<Delivered, PublishError> {
     let what = match event {
         RsProvisioningEvent::RSCustomFlagsUpdated(_)
         | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(_) => "flags",
@@ -89,20 +89,19 @@ async fn publish(
     };
     let id = format!("{}/{what}/{device_id}", cause.message_id);
     let origin = Origin::Message { id: &id, n: 0 };
-    app.bus.publish(&EventBusMessage::new(event, SOURCE, origin)).await?;
-    Ok(())
+    app.bus.publish(&EventBusMessage::new(event, SOURCE, origin)).await
 }
 
 /// Notes what was published. One message that failed does not hide that the others did not.
 async fn settle(
     app: &App,
     due: &[(&Device, RsProvisioningEvent)],
-    sent: Vec<Result<(), PublishError>>,
+    sent: Vec<Result<Delivered, PublishError>>,
 ) -> Result<(), Failure> {
     let mut failed = None;
     for ((device, event), sent) in due.iter().zip(sent) {
         match sent {
-            Ok(()) => (),
+            Ok(place) => app.store.devices.note_published(device, event, place),
             Err(err @ PublishError::TooLarge(_)) => {
                 tracing::error!(device_id = device.id.as_str(), "what holds for it is too large");
                 failed.get_or_insert(err);

@@ -48,7 +48,10 @@ pub async fn send_devices(
     let published = join_all(copies.iter().map(|it| app.bus.publish(it))).await;
     for ((key, device, event), published) in due.iter().zip(published) {
         match published {
-            Ok(_) => note(app, device, event).await?,
+            Ok(place) => {
+                app.store.devices.note_published(device, event, place);
+                note(app, device, event).await?;
+            }
             Err(error @ PublishError::TooLarge(_)) => {
                 let task = (&bulk.job_id, &bulk.id);
                 sent.failures.push(Failed::unsendable(task, key, "too_large", &error.to_string()));

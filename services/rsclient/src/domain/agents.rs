@@ -99,6 +99,15 @@ pub struct Software<'a> {
     pub associated: &'a [Package],
 }
 
+/// Which package a router is to run, and who says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The one that its ISP has chosen for it.
+    pub chosen: Option<&'a AgentPackageId>,
+    /// The one that its model runs where nothing else is said.
+    pub default: Option<&'a AgentPackageId>,
+}
+
 impl Agents {
     /// The package, where routers may be pointed at it.
     pub fn listed(&self, id: &AgentPackageId) -> Option<&ListedPackage> {
@@ -113,32 +122,37 @@ impl Association {
     }
 }
 
-/// The package that a router is to run: the one that names it; else the one for its model and the version that it
-/// follows; else the one for its model; else the default of its model. What is not listed is passed over.
-pub fn target_package<'a>(
-    id: &DeviceId,
-    state: &DeviceState,
-    software: Software<'a>,
-) -> Option<&'a AgentPackageId> {
-    let agents = software.agents?;
-    let group = |version: Option<&Text>| {
-        let model = state.model.as_ref();
-        model.map(|it| Group { model: it.clone(), target_version: version.cloned() })
-    };
-    let followed = state.target_version.as_ref().and_then(|it| group(Some(it)));
-    let associated =
-        software.associated.iter().filter_map(|it| Some((it, it.association.as_ref()?)));
-    let named = associated.clone().filter(|(_, it)| it.routers.contains(id));
-    let of_group = |wanted: Option<Group>| {
-        associated
-            .clone()
-            .filter(move |(_, it)| wanted.as_ref().is_some_and(|w| it.groups.contains(w)))
-    };
-    let default = state.model.as_ref().and_then(|it| agents.defaults.as_ref()?.by_model.get(it));
-    named
-        .chain(of_group(followed))
-        .chain(of_group(group(None)))
-        .map(|(package, _)| &package.id)
-        .chain(default)
-        .find(|it| agents.listed(it).is_some())
+impl<'a> Target<'a> {
+    /// Chosen is the package that names the router; else the one for its model and the version that it follows;
+    /// else the one for its model. What is not listed is passed over.
+    pub fn of(id: &DeviceId, state: &DeviceState, software: Software<'a>) -> Self {
+        let Some(agents) = software.agents else { return Self::default() };
+        let group = |version: Option<&Text>| {
+            let model = state.model.as_ref();
+            model.map(|it| Group { model: it.clone(), target_version: version.cloned() })
+        };
+        let followed = state.target_version.as_ref().and_then(|it| group(Some(it)));
+        let associated =
+            software.associated.iter().filter_map(|it| Some((it, it.association.as_ref()?)));
+        let named = associated.clone().filter(|(_, it)| it.routers.contains(id));
+        let of_group = |wanted: Option<Group>| {
+            associated
+                .clone()
+                .filter(move |(_, it)| wanted.as_ref().is_some_and(|w| it.groups.contains(w)))
+        };
+        let chosen = named
+            .chain(of_group(followed))
+            .chain(of_group(group(None)))
+            .map(|(package, _)| &package.id)
+            .find(|it| agents.listed(it).is_some());
+        let of_model =
+            state.model.as_ref().and_then(|it| agents.defaults.as_ref()?.by_model.get(it));
+        let default = of_model.filter(|it| agents.listed(it).is_some());
+        Self { chosen, default }
+    }
+
+    /// The package that it is to run.
+    pub fn package(&self) -> Option<&'a AgentPackageId> {
+        self.chosen.or(self.default)
+    }
 }

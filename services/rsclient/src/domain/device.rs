@@ -35,6 +35,12 @@ pub struct Device {
     /// Routers: the flags and intervals that were said last, while it is served.
     #[serde(default)]
     pub told_flags: Option<ToldFlags>,
+    /// When provisioning's last word was written, in Unix milliseconds.
+    #[serde(default)]
+    pub saved_at_ms: Option<i64>,
+    /// What was published of it last. It is noted in the background, so a crash may leave an older one.
+    #[serde(default)]
+    pub last_published: Option<LastPublished>,
 }
 
 /// A router's flags and intervals: one resource, always whole.
@@ -44,6 +50,21 @@ pub struct ToldFlags {
     pub flags: Flags,
     /// How often it reports.
     pub upload_intervals: UploadIntervals,
+}
+
+/// What was published of a device last, and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastPublished {
+    /// The event's name on the wire.
+    pub event: String,
+    /// The partition of the topic.
+    pub partition: i32,
+    /// The offset there.
+    pub offset: i64,
+    /// The revision that was said.
+    pub revision: Revision,
+    /// When the broker had acknowledged it, in Unix milliseconds.
+    pub at_ms: i64,
 }
 
 /// What the others may believe of a device.

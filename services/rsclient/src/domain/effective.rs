@@ -1,17 +1,15 @@
 //! The configuration that holds for a device once every level has spoken.
 //!
 //! Each leaf comes from the nearest level that has it: device, user, preset, account, ISP, default. Lists are
-//! taken whole.
+//! taken whole. Which software a router is to run is chosen apart from them ([`Target`](super::Target)). Who decided
+//! about which leaf is worked out once, in [`Decisions`]: what is published and what is told to whoever asks why are
+//! two views of it.
 
-use events::{
-    AccountStatus, ActRule, AgeGroup, Bounded, Category, ContentFiltering,
-    ContentFilteringSettings, DeviceKind, EffectiveDevice, EffectiveServices, Level, RuleAction,
-    Rules, Schedule, Services, ThreatProtection, UserId, UserKind,
-};
+use events::{AccountStatus, DeviceKind, EffectiveDevice, UserId};
 
 use super::{
-    Account, AccountState, Configuration, Device, DeviceState, Software, User, UserState,
-    target_package,
+    Account, AccountState, Configuration, Decisions, Device, DeviceState, Software, User,
+    UserState, act_rules,
 };
 
 /// Everything that a device's configuration depends on, read after its `rs_revision` was raised.
@@ -29,39 +27,79 @@ pub struct Inputs<'a> {
     pub software: Software<'a>,
 }
 
+/// Why a device is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// It was deleted.
+    Deleted,
+    /// The account that it names is not known, or not one of its ISP.
+    AccountUnknown,
+    /// Its account was deleted and has not come back.
+    AccountDeleted,
+    /// Its account was deleted after it was provisioned: it does not come back with the account.
+    AccountEnded,
+}
+
+/// Why the user that a device names says nothing for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserAbsence {
+    /// Not known, or not one of its ISP.
+    Unknown,
+    /// Deleted, alone or with the account.
+    Deleted,
+    /// A user of another account.
+    OfAnotherAccount,
+}
+
 /// A device that is served, with all that speaks for it.
-struct Live<'a> {
-    device: &'a Device,
-    state: &'a DeviceState,
-    account: &'a AccountState,
-    user: Option<(&'a UserId, &'a UserState)>,
-    configuration: Option<&'a Configuration>,
+#[derive(Clone, Copy, Debug)]
+pub struct Live<'a> {
+    pub(super) device: &'a Device,
+    pub(super) state: &'a DeviceState,
+    pub(super) account: &'a AccountState,
+    pub(super) user: Option<(&'a UserId, &'a UserState)>,
+    pub(super) configuration: Option<&'a Configuration>,
+    pub(super) software: Software<'a>,
 }
 
 impl<'a> Inputs<'a> {
     /// A device is live when it is not deleted, its account is known, not deleted and of the same ISP, and no
     /// deletion of the account came after it. This is computed at each reading and stored nowhere.
-    fn live(self) -> Option<Live<'a>> {
-        let Self { device, account, user, configuration, .. } = self;
-        let state = device.state.as_ref().filter(|_| !device.deleted)?;
-        let account = account.filter(|it| it.isp_id == device.isp_id)?;
+    ///
+    /// # Errors
+    /// It is not, and why.
+    pub fn live(self) -> Result<Live<'a>, Absence> {
+        let Self { device, account, configuration, software, .. } = self;
+        let state = device.state.as_ref().filter(|_| !device.deleted).ok_or(Absence::Deleted)?;
+        let account = account.filter(|it| it.isp_id == device.isp_id);
+        let account = account.ok_or(Absence::AccountUnknown)?;
         if device.revision < account.ended_at {
-            return None;
+            return Err(Absence::AccountEnded);
         }
-        // A user counts under the same rule, and only in this household.
-        let counts = |it: &&User| {
-            !it.deleted
-                && it.isp_id == device.isp_id
-                && it.account_id == device.account_id
-                && it.revision >= account.ended_at
+        let user = self.user().and_then(Result::ok);
+        let account = account.live().ok_or(Absence::AccountDeleted)?;
+        Ok(Live { device, state, account, user, configuration, software })
+    }
+
+    /// The user that the device names, as far as one counts: under the same rule as the device, and only in its
+    /// household. Nothing where it names none.
+    pub fn user(self) -> Option<Result<(&'a UserId, &'a UserState), UserAbsence>> {
+        let Self { device, account, user, .. } = self;
+        device.state.as_ref()?.user_id.as_ref()?;
+        let Some(user) = user.filter(|it| it.isp_id == device.isp_id) else {
+            return Some(Err(UserAbsence::Unknown));
         };
-        let user = user.filter(counts).and_then(|it| Some((&it.id, it.state.as_ref()?)));
-        Some(Live { device, state, account: account.live()?, user, configuration })
+        if user.account_id != device.account_id {
+            return Some(Err(UserAbsence::OfAnotherAccount));
+        }
+        let has_ended = account.is_some_and(|it| user.revision < it.ended_at);
+        let state = user.state.as_ref().filter(|_| !user.deleted && !has_ended);
+        Some(state.map(|it| (&user.id, it)).ok_or(UserAbsence::Deleted))
     }
 
     /// Whether the device is served.
     pub fn is_live(self) -> bool {
-        self.live().is_some()
+        self.live().is_ok()
     }
 
     /// Whether a deletion of the account came after the device: it does not come back with the account.
@@ -72,7 +110,8 @@ impl<'a> Inputs<'a> {
 
 /// The configuration of a live device; nothing where it is not live.
 pub fn effective_device(inputs: Inputs<'_>) -> Option<EffectiveDevice> {
-    let live = inputs.live()?;
+    let live = inputs.live().ok()?;
+    let decisions = Decisions::of(&live);
     let state = live.state;
     Some(EffectiveDevice {
         isp_id: live.device.isp_id.clone(),
@@ -87,120 +126,27 @@ pub fn effective_device(inputs: Inputs<'_>) -> Option<EffectiveDevice> {
         mac: state.mac.clone(),
         model: state.model.clone(),
         serial: state.serial.clone(),
-        enabled: live.is_enabled(),
-        target_agent_package: match state.kind {
-            DeviceKind::Router => target_package(&live.device.id, state, inputs.software).cloned(),
-            DeviceKind::Device => None,
-        },
-        act_rules: live.act_rules(),
-        services: live.services(),
+        enabled: decisions.enabled.value(),
+        target_agent_package: decisions.target.package().cloned(),
+        act_rules: act_rules(&live, |_, _, _| ()),
+        services: decisions.services(),
     })
 }
 
-impl Live<'_> {
-    fn is_enabled(&self) -> bool {
+impl<'a> Live<'a> {
+    /// A router can be switched off; of other devices that has no effect.
+    pub(super) fn said_enabled(&self) -> Option<&'a bool> {
         match self.state.kind {
-            DeviceKind::Router => self.state.enabled.unwrap_or(true) && self.is_served(),
-            DeviceKind::Device => true,
+            DeviceKind::Router => self.state.enabled.as_ref(),
+            DeviceKind::Device => None,
         }
     }
 
     /// A suspended household is not served: both services are off for all of its devices.
-    fn is_served(&self) -> bool {
+    pub(super) fn is_suspended(&self) -> bool {
         match self.account.status {
-            AccountStatus::Active => true,
-            AccountStatus::Suspended => false,
+            AccountStatus::Active => false,
+            AccountStatus::Suspended => true,
         }
     }
-
-    fn services(&self) -> EffectiveServices {
-        let preset = self.user.and_then(|(_, it)| preset(it));
-        let levels = [
-            self.state.services.as_ref(),
-            self.user.and_then(|(_, it)| it.services.as_ref()),
-            preset.as_ref(),
-            self.account.services.as_ref(),
-            self.configuration.and_then(|it| it.services.as_ref()),
-        ];
-        let filtering = levels.map(|it| it.and_then(|it| it.content_filtering.as_ref()));
-        let protection = levels.map(|it| it.and_then(|it| it.threat_protection.as_ref()));
-        let schedules = nearest(filtering, |it| it.schedules.as_ref());
-        EffectiveServices {
-            content_filtering: ContentFiltering {
-                enabled: self.is_served()
-                    && nearest(filtering, |it| it.enabled.as_ref()).copied().unwrap_or(false),
-                categories: sorted(nearest(filtering, |it| it.categories.as_ref())),
-                safe_search: nearest(filtering, |it| it.safe_search.as_ref())
-                    .copied()
-                    .unwrap_or(false),
-                schedules: schedules
-                    .map_or_else(Vec::new, |it: &Bounded<Schedule>| it.as_slice().to_vec()),
-                blocking_page_url: nearest(filtering, |it| it.blocking_page_url.as_ref()).cloned(),
-            },
-            threat_protection: ThreatProtection {
-                enabled: self.is_served()
-                    && nearest(protection, |it| it.enabled.as_ref()).copied().unwrap_or(true),
-                blocking_page_url: nearest(protection, |it| it.blocking_page_url.as_ref()).cloned(),
-            },
-        }
-    }
-
-    fn act_rules(&self) -> Vec<ActRule> {
-        let levels = [
-            (Level::Device, self.state.rules.as_ref()),
-            (Level::User, self.user.and_then(|(_, it)| it.rules.as_ref())),
-            (Level::Account, self.account.rules.as_ref()),
-            (Level::Isp, self.configuration.and_then(|it| it.rules.as_ref())),
-        ];
-        let mut named = std::collections::HashSet::new();
-        let mut act_rules = Vec::new();
-        for (level, rules) in levels {
-            let said = rules.into_iter().flat_map(entries);
-            // A domain that an earlier rule names is decided already.
-            let new = said.filter(|(_, domain)| named.insert((*domain).clone()));
-            act_rules.extend(new.map(|(action, it)| ActRule { action, domain: it.clone(), level }));
-        }
-        act_rules
-    }
-}
-
-fn nearest<'a, L, T>(
-    levels: [Option<&'a L>; 5],
-    leaf: impl Fn(&'a L) -> Option<&'a T>,
-) -> Option<&'a T> {
-    levels.into_iter().flatten().find_map(leaf)
-}
-
-fn sorted(categories: Option<&Bounded<Category>>) -> Vec<Category> {
-    let mut categories = categories.map_or_else(Vec::new, |it| it.as_slice().to_vec());
-    categories.sort_unstable();
-    categories.dedup();
-    categories
-}
-
-fn entries(rules: &Rules) -> impl Iterator<Item = (RuleAction, &events::DomainName)> {
-    let lists = [(RuleAction::Allow, &rules.allow), (RuleAction::Block, &rules.block)];
-    lists.into_iter().flat_map(|(action, list)| {
-        list.iter().flat_map(|it| it.as_slice()).map(move |it| (action, it))
-    })
-}
-
-/// What holds for a child's devices unless the child's own settings say otherwise.
-fn preset(user: &UserState) -> Option<Services> {
-    use Category::{Adult, Chat, Dating, Drugs, Gambling, Proxies, Social, Violence, Weapons};
-    let child = || vec![Adult, Gambling, Violence, Drugs, Weapons, Dating, Social, Chat, Proxies];
-    let teen = || vec![Adult, Gambling, Drugs, Weapons, Dating, Proxies];
-    let categories = match (user.kind, user.age_group) {
-        (UserKind::Parent, _) | (UserKind::Child, AgeGroup::Adult) => return None,
-        (UserKind::Child, AgeGroup::Child) => child(),
-        (UserKind::Child, AgeGroup::Teen) => teen(),
-    };
-    let categories = Bounded::try_from(categories).expect("a preset is short");
-    let content_filtering = ContentFilteringSettings {
-        enabled: Some(true),
-        categories: Some(categories),
-        safe_search: Some(true),
-        ..ContentFilteringSettings::default()
-    };
-    Some(Services { content_filtering: Some(content_filtering), threat_protection: None })
 }

@@ -5,11 +5,14 @@ mod addresses;
 mod agents;
 mod builders;
 mod configuration;
+mod decisions;
 mod device;
 mod effective;
+mod provenance;
 mod sync;
 mod system;
 mod system_keys;
+mod trace;
 mod user;
 mod work;
 
@@ -17,14 +20,25 @@ pub use account::{Account, AccountState};
 pub use addresses::{network, server_address};
 pub use agents::{
     Agents, Association, DefaultsOfModels, Group, ListedAgents, Package, SaidPackage, Software,
-    target_package,
+    Target,
 };
 pub use builders::{Publication, changed_user, publication};
 pub use configuration::Configuration;
-pub use device::{Device, DeviceState, Published, ToldFlags};
-pub use effective::{Inputs, effective_device};
+pub use decisions::{Decider, Decisions, Leaf, Switch};
+pub use device::{Device, DeviceState, LastPublished, Published, ToldFlags};
+pub use effective::{Absence, Inputs, Live, UserAbsence, effective_device};
+pub use provenance::{
+    Because, Explained, ExplainedRule, FilteringNow, LeafValue, LevelSaid, Overruled, Provenance,
+    explained,
+};
 pub use sync::{FLAGS, changed_flags, flags_again, said_again, split_key};
 pub use system::{Expected, ProtectionChange, RouterProtection, SystemChange, SystemConfiguration};
 pub use system_keys::{SystemDocument, entity_of_key};
+pub use trace::{
+    Applied, Backend, Circuit, DeadLetter, Headline, Pending, PublishedAt, Rejected, Said,
+    SetAside, Stored, SyncPart, SyncPartState, Trace, Verdict, WaitingRecord, trace,
+};
 pub use user::{User, UserState};
 pub use work::{Manner, Source, SyncAccounts, SyncAccountsBulk, SyncSystem, Walk, Which, Work};
+
+use decisions::{act_rules, sorted};

@@ -7,3 +7,4 @@ pub mod problems;
 pub mod rest;
 pub mod store;
 mod tasks;
+pub mod witnesses;

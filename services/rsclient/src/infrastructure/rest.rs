@@ -1,8 +1,10 @@
-//! The REST face: what an ISP sets for its homes, and which routers run which software.
+//! The REST face: what an ISP sets for its homes, which routers run which software, why a home looks as it does, and
+//! what failed in a job.
 
 mod agents;
 mod asked;
 mod body;
+mod devices;
 mod router_protection;
 mod system;
 
@@ -16,20 +18,38 @@ use axum::{
     routing::{MethodRouter, delete, get},
 };
 use problem::{Kind, Problem};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
-use crate::app::App;
+use self::devices::Devices;
+use crate::{SERVICE, app::App, infrastructure::witnesses::Witnesses};
 
 /// Every route of the service.
-pub fn router(app: App) -> Router {
+pub fn router(app: App, witnesses: Witnesses) -> Router {
     let failures = failures_router(app.async_tasks.failures().clone(), app.verifier.clone());
-    let mut router = Router::new();
+    let mut settings = Router::new();
     for (path, methods) in routes() {
-        router = router.route(path, methods);
+        settings = settings.route(path, methods);
     }
-    router = router
-        .route("/router_agent_packages/references/{agent_package_id}", delete(agents::release));
+    let settings = settings
+        .route("/router_agent_packages/references/{agent_package_id}", delete(agents::release))
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(app.clone());
+    let described = openapi::served(described())
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(Devices { app, witnesses });
     // What is said of a path that nobody knows is said by the router of failures.
-    router.method_not_allowed_fallback(method_not_allowed).with_state(app).merge(failures)
+    failures.merge(settings).merge(described)
+}
+
+/// What the routes are that describe themselves, as a document.
+pub fn document() -> OpenApi {
+    described().into_openapi()
+}
+
+fn described() -> OpenApiRouter<Devices> {
+    let about = "What holds for the homes of an ISP, and why. An ISP sees its own; operators all.";
+    OpenApiRouter::with_openapi(openapi::document(SERVICE, about)).merge(devices::described())
 }
 
 /// The paths that belong to one ISP each, with what can be done there.

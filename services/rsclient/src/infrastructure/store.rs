@@ -7,6 +7,7 @@ mod accounts;
 mod agents;
 mod configurations;
 mod devices;
+mod notes;
 mod of_isp;
 mod system;
 mod users;

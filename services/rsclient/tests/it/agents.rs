@@ -127,6 +127,19 @@ async fn the_package_that_names_a_router_goes_before_its_group_its_model_and_the
     assert_eq!(fleet.associate("p-router", &["r2", "r3"], json!([])).await.status, 200);
     assert_eq!(fleet.targets().await, "r1 p-model, r2 p-router, r3 p-router");
 
+    let path = format!("/devices/{}/effective", fleet.rest.service.id("r2"));
+    let effective = fleet.rest.get(&path).await.body;
+    let mut provenance = effective["provenance"].as_array().unwrap().iter();
+    let target = provenance.find(|it| it["leaf"] == "/target_agent_package").unwrap();
+    let expected = json!({
+        "leaf": "/target_agent_package", "value": fleet.package("p-router"), "decided_by": "isp", "because": null,
+        "said": [
+            {"level": "isp", "value": fleet.package("p-router")},
+            {"level": "default", "value": fleet.package("p-default")},
+        ],
+    });
+    assert_eq!(target, &expected);
+
     fleet.list(6, &["p-beta", "p-default"]).await;
     assert_eq!(fleet.targets().await, "r1 p-default, r2 p-beta, r3 p-default");
     fleet.list(7, &[]).await;

@@ -8,9 +8,12 @@ mod bad_input;
 mod concurrency;
 mod configurations;
 mod devices;
+mod effective;
+mod face;
 mod jobs;
 #[cfg(feature = "failpoints")]
 mod kills;
+mod provenance;
 mod provisions;
 mod rest;
 mod routers;
@@ -20,4 +23,5 @@ mod sync_ends;
 mod sync_system;
 mod system;
 mod tenants;
+mod trace;
 mod users;

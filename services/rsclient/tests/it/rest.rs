@@ -9,7 +9,7 @@ use serde_json::Value;
 use testkit::tokens::Issuer;
 use tokio::net::TcpListener;
 
-use crate::service::Service;
+use crate::{face::witnesses, service::Service};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// What the tests' tokens grant where a test does not say otherwise.
@@ -80,7 +80,8 @@ impl Rest {
         let service = Service::start_with(&settings).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let (served, stop) = (router(service.app.clone()), CancellationToken::new());
+        let witnesses = witnesses(&service.kafka, &[], &Issuer::new("rsclient").unwrap());
+        let (served, stop) = (router(service.app.clone(), witnesses), CancellationToken::new());
         let limits = Limits { body_bytes: BODY_BYTES_MAX, ..Limits::default() };
         let stopped = stop.clone();
         tokio::spawn(async move {

@@ -2,20 +2,25 @@
 
 use events::{JobId, SyncCounts, SyncMode, SyncScope};
 use jiff::Timestamp;
+use openapi::schema;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One full sync.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Job {
     /// Its name.
+    #[schema(value_type = schema::Id)]
     pub job_id: JobId,
     /// How it is.
     pub state: JobState,
     /// Why it is so, where that is not plain.
     pub reason: Option<String>,
     /// Which homes it covers.
+    #[schema(value_type = schema::SyncScope)]
     pub scope: SyncScope,
     /// What is sent.
+    #[schema(value_type = schema::SyncMode)]
     pub mode: SyncMode,
     /// Most devices that are open at a time.
     pub window: u32,
@@ -24,19 +29,23 @@ pub struct Job {
     /// What it does now.
     pub step: Step,
     /// What became of its devices, agent packages and documents so far.
+    #[schema(value_type = schema::SyncCounts)]
     pub counts: SyncCounts,
     /// Who asked for it.
     pub requested_by: String,
     /// When it was asked for.
+    #[schema(value_type = schema::Time)]
     pub started_at: Timestamp,
     /// When it last changed.
+    #[schema(value_type = schema::Time)]
     pub updated_at: Timestamp,
     /// When it ended.
+    #[schema(value_type = Option<schema::Time>)]
     pub ended_at: Option<Timestamp>,
 }
 
 /// How a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum JobState {
@@ -51,7 +60,7 @@ pub enum JobState {
 }
 
 /// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// The system documents.

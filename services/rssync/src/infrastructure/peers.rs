@@ -8,6 +8,7 @@ use events::{HttpUrl, JobId};
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::{SERVICE, settings::PeerSettings};
 
@@ -33,7 +34,7 @@ pub enum Peer {
 }
 
 /// One page of failures.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct FailurePage {
     /// How many there are of each class, over all pages.
     pub classes: Vec<FailureClass>,
@@ -44,7 +45,7 @@ pub struct FailurePage {
 }
 
 /// How many failures there are of one class.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct FailureClass {
     /// The class: a status of HTTP, or a word.
     pub class: String,
@@ -53,7 +54,7 @@ pub struct FailureClass {
 }
 
 /// What failed.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct FailedItem {
     /// The task that it was part of.
     pub task: String,

@@ -10,23 +10,35 @@ use axum::{
     extract::FromRef,
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use problem::{Kind, Problem};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::app::App;
+use crate::{SERVICE, app::App};
 
 /// Every route of the service.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .route("/subsystems/rs/full-sync", post(jobs::start))
-        .route("/subsystems/rs/jobs", get(jobs::list))
-        .route("/subsystems/rs/jobs/{job_id}", get(jobs::show).post(jobs::steer))
-        .route("/subsystems/rs/jobs/{job_id}/failures", get(jobs::failures))
-        .route("/subsystems/rs/jobs/{job_id}/events", get(events::watch))
+    openapi::served(described())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(app)
+}
+
+/// What the routes are, as a document.
+pub fn document() -> OpenApi {
+    described().into_openapi()
+}
+
+fn described() -> OpenApiRouter<App> {
+    let about = "Full syncs as jobs: started, listed, shown, watched and steered. An ISP sees and steers \
+                 its own; operators all.";
+    OpenApiRouter::with_openapi(openapi::document(SERVICE, about))
+        .routes(routes!(jobs::start))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::show, jobs::steer))
+        .routes(routes!(jobs::failures))
+        .routes(routes!(events::watch))
 }
 
 async fn not_found(_: Uri) -> Problem {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod crashes;
+mod documented;
 mod failures;
 mod peers;
 mod process;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use events::{AccountId, DeletedDevice, DeviceId, IspId, Revision, RouterFlags, SyncScope, UserId};
+use eventbus::Delivered;
+use events::{
+    AccountId, DeletedDevice, DeviceId, IspId, Revision, RouterFlags, RsProvisioningEvent,
+    SyncScope, UserId,
+};
 use futures_util::TryStreamExt;
 use mongodb::{
     Collection, Database,
@@ -10,13 +14,20 @@ use mongodb::{
 };
 use serde::Deserialize;
 
-use super::{StoreError, Written, expiry, forgotten_after, index, not_newer_than, to_bson, write};
+use super::{
+    StoreError, Written, expiry, forgotten_after, index, not_newer_than,
+    notes::{Note, Notes},
+    to_bson, write,
+};
 use crate::domain::{Device, DeviceState, FLAGS, SystemDocument, ToldFlags, Which};
+
+const COLLECTION: &str = "devices";
 
 /// A cheap handle to the devices.
 #[derive(Clone)]
 pub struct Devices {
     documents: Collection<Device>,
+    notes: Notes,
     tombstone_life: Duration,
 }
 
@@ -31,7 +42,7 @@ pub enum DevicesOf<'a> {
 
 impl Devices {
     pub(super) async fn open(database: &Database, life: Duration) -> Result<Self, StoreError> {
-        let documents = database.collection("devices");
+        let documents = database.collection(COLLECTION);
         let indexes = [
             index(doc! { "isp_id": 1, "_id": 1 }),
             index(doc! { "account_id": 1, "_id": 1 }),
@@ -40,7 +51,8 @@ impl Devices {
             expiry(),
         ];
         documents.create_indexes(indexes).await?;
-        Ok(Self { documents, tombstone_life: life })
+        let notes = Notes::open(database, COLLECTION);
+        Ok(Self { documents, notes, tombstone_life: life })
     }
 
     /// Writes what provisioning says of a device, unless something newer is held.
@@ -53,6 +65,7 @@ impl Devices {
             "revision": said.revision.as_i64(),
             "deleted": false,
             "state": to_bson(&DeviceState::from(said))?,
+            "saved_at_ms": DateTime::now().timestamp_millis(),
         };
         let mut unset = doc! { "expire_at": "" };
         // A command waits here until somebody has published it: whoever publishes the highest revision sees it.
@@ -77,6 +90,7 @@ impl Devices {
                 "revision": revision,
                 "deleted": true,
                 "expire_at": forgotten_after(self.tombstone_life),
+                "saved_at_ms": DateTime::now().timestamp_millis(),
             },
             "$setOnInsert": { "account_id": said.account_id.as_str() },
             "$unset": { "pending_action": "" },
@@ -222,6 +236,14 @@ impl Devices {
         let mark = doc! { "$set": { "told_flags": to_bson(&flags)? } };
         self.documents.update_one(unraised(&told.device_id, told.revision), mark).await?;
         Ok(())
+    }
+
+    /// Notes in the background what was published of a device and where it lies, so that whoever asks is told. Nobody
+    /// waits for it, and nothing depends on it.
+    pub fn note_published(&self, device: &Device, event: &RsProvisioningEvent, place: Delivered) {
+        if let Some(note) = Note::of(device, event, place) {
+            self.notes.write(note);
+        }
     }
 
     /// A command was published, or has expired.

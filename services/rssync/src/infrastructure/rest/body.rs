@@ -8,11 +8,13 @@ use axum::{
     http::{StatusCode, header, request::Parts},
 };
 use events::{AccountId, IspId, JobId, SyncMode, SyncScope, Text};
+use openapi::schema;
 use problem::{Json, Kind, Problem};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use utoipa::ToSchema;
 
 use crate::{application::Action, domain::OnRunning, domain::Start, settings::JobSettings};
 
@@ -24,26 +26,40 @@ const PAGE_ITEMS_MAX: u32 = 500;
 const QUERY_BYTES_MAX: usize = 1_024;
 
 /// The body of `POST /subsystems/rs/full-sync`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StartBody {
+    /// Which homes; without it, all that the caller may reach.
     #[serde(deserialize_with = "object")]
     scope: ScopeBody,
+    /// What is sent; without it, everything.
+    #[schema(value_type = Option<schema::SyncMode>)]
     mode: Option<SyncMode>,
+    /// Most devices that are open at a time.
+    #[schema(minimum = 1, maximum = 4000)]
     window: Option<u32>,
+    /// Most devices per second; without it, as many as are taken.
+    #[schema(minimum = 1)]
     rate_per_s: Option<u32>,
+    /// What happens where one of the same scope runs; without it, that one is returned.
     on_running: Option<OnRunningBody>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 struct ScopeBody {
+    /// One ISP.
+    #[schema(value_type = Option<schema::Id>)]
     isp_id: Option<IspId>,
+    /// One account.
+    #[schema(value_type = Option<schema::Id>)]
     account_id: Option<AccountId>,
+    /// Routers of one model.
+    #[schema(value_type = Option<schema::Text>)]
     model: Option<Text>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum OnRunningBody {
     Return,
@@ -52,13 +68,13 @@ enum OnRunningBody {
 }
 
 /// The body of `POST /subsystems/rs/jobs/{job_id}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SteerBody {
     action: ActionBody,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum ActionBody {
     Cancel,

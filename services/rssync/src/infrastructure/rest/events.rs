@@ -13,6 +13,10 @@ use axum::{
 };
 use events::JobId;
 use futures_util::stream;
+use openapi::{
+    refusals::{Always, NotFound},
+    schema::Id,
+};
 use problem::{Kind, Problem};
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -42,7 +46,21 @@ struct Watch {
     _place: OwnedSemaphorePermit,
 }
 
-/// `GET /subsystems/rs/jobs/{job_id}/events`
+/// Watches a job until it ends.
+///
+/// Server-sent events of the name `job`, each with the whole job: one at once, one for each change, the last when the job
+/// has ended. Comments come in between, so that a silent stream is known to live.
+#[utoipa::path(
+    get,
+    path = "/subsystems/rs/jobs/{job_id}/events",
+    tag = "jobs",
+    params(("job_id" = Id, Path, description = "The job.")),
+    responses(
+        (status = 200, description = "The stream.", body = String, content_type = "text/event-stream"),
+        Always, NotFound,
+    ),
+    security(("bearer" = ["sync:read"])),
+)]
 pub(super) async fn watch(
     State(app): State<App>,
     caller: Caller,

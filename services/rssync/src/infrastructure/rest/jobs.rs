@@ -7,8 +7,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use events::JobId;
+use openapi::{
+    refusals::{Always, Conflict, Invalid, NotFound},
+    schema::Id,
+};
 use problem::{Json, Kind, Problem};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body::{
     Asked, FailureQuery, JobOfPath, OrEmpty, PageQuery, StartBody, SteerBody, wants_representation,
@@ -23,13 +28,44 @@ use crate::{
 };
 
 /// A page of a list.
-#[derive(Debug, Serialize)]
-pub(super) struct Page<T> {
-    items: Vec<T>,
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page {
+    items: Vec<Job>,
+    /// Where the next page begins, as `cursor`; nothing on the last one.
     next: Option<String>,
 }
 
-/// `POST /subsystems/rs/full-sync`
+/// Starts a full sync.
+///
+/// Where one of the same scope runs already, `on_running` says what happens: it is returned, refused or replaced.
+#[utoipa::path(
+    post,
+    path = "/subsystems/rs/full-sync",
+    tag = "jobs",
+    params((
+        "Prefer" = Option<String>, Header,
+        description = "With `return=representation`, the job is the answer's body (RFC 7240).",
+    )),
+    request_body(
+        content = Option<StartBody>,
+        description = "Without a body, or without a member, the defaults hold.",
+        examples(
+            ("an ISP" = (value = json!({"scope": {"isp_id": "isp-1"}}))),
+            ("the routers of a model, gently" = (value = json!({
+                "scope": {"isp_id": "isp-1", "model": "hg-8000"}, "mode": "delta", "window": 100,
+                "rate_per_s": 10, "on_running": "replace",
+            }))),
+        ),
+    ),
+    responses(
+        (status = 202, description = "It is started; the caller prefers to see it.", body = Job,
+            headers(("Location" = String, description = "Where the job is."))),
+        (status = 204, description = "It is started.",
+            headers(("Location" = String, description = "Where the job is."))),
+        Always, NotFound, Conflict, Invalid,
+    ),
+    security(("bearer" = ["sync:write"])),
+)]
 pub(super) async fn start(
     State(app): State<App>,
     caller: Caller,
@@ -49,12 +85,23 @@ pub(super) async fn start(
     Ok(response)
 }
 
-/// `GET /subsystems/rs/jobs`
+/// Lists jobs, the newest first.
+#[utoipa::path(
+    get,
+    path = "/subsystems/rs/jobs",
+    tag = "jobs",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Most items."),
+        ("cursor" = Option<String>, Query, description = "What `next` said on the page before."),
+    ),
+    responses((status = 200, description = "A page of them.", body = Page), Always, Invalid),
+    security(("bearer" = ["sync:read"])),
+)]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
     Asked(query): Asked<PageQuery>,
-) -> Result<Json<Page<Job>>, Problem> {
+) -> Result<Json<Page>, Problem> {
     caller.require(SYNC_READ)?;
     let limit = query.limit()?;
     let before = match query.cursor.as_str() {
@@ -67,7 +114,15 @@ pub(super) async fn list(
     Ok(Json(Page { items, next }))
 }
 
-/// `GET /subsystems/rs/jobs/{job_id}`
+/// Shows a job.
+#[utoipa::path(
+    get,
+    path = "/subsystems/rs/jobs/{job_id}",
+    tag = "jobs",
+    params(("job_id" = Id, Path, description = "The job.")),
+    responses((status = 200, description = "The job as it is.", body = Job), Always, NotFound),
+    security(("bearer" = ["sync:read"])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     caller: Caller,
@@ -78,7 +133,26 @@ pub(super) async fn show(
     Ok(Json(job_of(&job)))
 }
 
-/// `POST /subsystems/rs/jobs/{job_id}`
+/// Cancels, pauses or resumes a job, or sends once more what has failed of it.
+#[utoipa::path(
+    post,
+    path = "/subsystems/rs/jobs/{job_id}",
+    tag = "jobs",
+    params(("job_id" = Id, Path, description = "The job.")),
+    request_body(
+        content = Option<SteerBody>,
+        description = "An empty body cancels.",
+        examples(
+            ("pause" = (value = json!({"action": "pause"}))),
+            ("resume" = (value = json!({"action": "resume"}))),
+            ("cancel" = (value = json!({"action": "cancel"}))),
+        ),
+    ),
+    responses(
+        (status = 204, description = "It will be done."), Always, NotFound, Conflict, Invalid,
+    ),
+    security(("bearer" = ["sync:write"])),
+)]
 pub(super) async fn steer(
     State(app): State<App>,
     caller: Caller,
@@ -90,7 +164,22 @@ pub(super) async fn steer(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /subsystems/rs/jobs/{job_id}/failures`
+/// Lists what failed in a job, and how much of each class.
+#[utoipa::path(
+    get,
+    path = "/subsystems/rs/jobs/{job_id}/failures",
+    tag = "jobs",
+    params(
+        ("job_id" = Id, Path, description = "The job."),
+        ("class" = Option<String>, Query, description = "Only those of this class, such as 422."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Most items."),
+        ("cursor" = Option<String>, Query, description = "What `next` said on the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of them.", body = FailurePage), Always, NotFound, Invalid,
+    ),
+    security(("bearer" = ["sync:read"])),
+)]
 pub(super) async fn failures(
     State(app): State<App>,
     caller: Caller,

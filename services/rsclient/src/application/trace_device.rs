@@ -1,0 +1,85 @@
+//! Where a device is on its way from the ISP to the backend.
+
+use auth::Caller;
+use events::{DeviceId, DeviceKind, IspId};
+use jiff::Timestamp;
+
+use super::explain_device::read_own;
+use crate::{
+    app::App,
+    application::Failure,
+    domain::{Device, Said, Source, SyncPart, SyncPartState, Trace, Which, Work, trace},
+    infrastructure::witnesses::Witnesses,
+};
+
+/// Follows a device: what is stored, published, applied or refused, what it waits for, what was set aside. Whoever is
+/// asked and does not answer leaves a gap that says so.
+///
+/// # Errors
+/// There is no such device, or it is not the caller's: both look alike from outside. Or the store failed.
+pub async fn trace_device(
+    app: &App,
+    witnesses: &Witnesses,
+    caller: &Caller,
+    isp_id: Option<&IspId>,
+    id: &DeviceId,
+) -> Result<Trace, Failure> {
+    let read = read_own(app, caller, isp_id, id).await?;
+    let device = &read.devices[0];
+    let (backend, dead_lettered, syncs) = tokio::join!(
+        witnesses.backend(id),
+        witnesses.dead_lettered(id, &device.account_id),
+        syncs(app, device),
+    );
+    let said = Said { backend, dead_lettered, syncs: syncs? };
+    Ok(trace(read.inputs(device), said, Timestamp::now()))
+}
+
+/// The bulks that hold the device open, and the syncs and walks that have not come to it.
+async fn syncs(app: &App, device: &Device) -> Result<Vec<SyncPart>, Failure> {
+    let id = device.id.as_str();
+    let mut parts = Vec::new();
+    for task in app.async_tasks.holding(id).await? {
+        let expired = task.items().is_some_and(|it| it.expired.iter().any(|it| it == id));
+        parts.push(SyncPart {
+            job_id: task.job_id.to_string(),
+            task: task.id.to_string(),
+            state: if expired { SyncPartState::Expired } else { SyncPartState::Sent },
+            standstill: task.standstill(),
+        });
+    }
+    for task in app.async_tasks.opening().await? {
+        let Some(children) = task.children() else { continue };
+        let is_ahead = children.cursor.as_deref().is_none_or(|it| it < id) && !children.exhausted;
+        if is_ahead && reaches(&task.payload, device) {
+            parts.push(SyncPart {
+                job_id: task.job_id.to_string(),
+                task: task.id.to_string(),
+                state: SyncPartState::Queued,
+                standstill: task.standstill(),
+            });
+        }
+    }
+    Ok(parts)
+}
+
+/// Whether a task that opens bulks will come to the device. One that sends failures again does not say which.
+fn reaches(work: &Work, device: &Device) -> bool {
+    match work {
+        Work::RSSyncAccounts(_) | Work::Walk(_) => (),
+        Work::RSSyncSystem(_) | Work::RSSyncAccountsBulk(_) => return false,
+    }
+    let scope = work.scope();
+    let state = device.state.as_ref();
+    let is_router = state.is_some_and(|it| it.kind == DeviceKind::Router);
+    let is_of_kind = match work.which() {
+        Which::All => is_router || scope.model.is_none(),
+        Which::Routers => is_router,
+    };
+    let model = state.and_then(|it| it.model.as_ref());
+    work.source() == Source::Scope
+        && is_of_kind
+        && scope.isp_id.is_none_or(|it| it == device.isp_id)
+        && scope.account_id.is_none_or(|it| it == device.account_id)
+        && scope.model.is_none_or(|it| Some(&it) == model)
+}
