@@ -19,6 +19,7 @@ use self::{
     keys::Keys,
 };
 use crate::{
+    isp::Isp,
     jobs::{Jobs, is_terminal},
     servers::Process,
     settled,
@@ -139,6 +140,17 @@ impl Fleet {
     /// When it cannot be signed.
     pub fn operator_token(&self, service: &str, scopes: &str) -> Result<String> {
         self.keys.operators.operator(service, scopes)
+    }
+
+    /// Somebody of this ISP, who talks to the rsclients.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn isp(&self, isp_id: &str) -> Result<Isp> {
+        let numbers = 0..self.options.count(Service::RsClient);
+        let addresses = numbers.map(|it| self.address(Service::RsClient, it, "http"));
+        let addresses: Vec<String> = addresses.collect::<Result<_>>()?;
+        Isp::of(isp_id, &addresses, Arc::clone(&self.keys.operators))
     }
 
     /// The simulated backend.

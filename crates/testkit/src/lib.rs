@@ -2,7 +2,7 @@
 //!
 //! - [`servers`]: a mongod and a broker, found, downloaded or taken from the environment;
 //! - [`fleet`]: the services as processes of their own, killed, restarted and waited for;
-//! - [`jobs`], [`tokens`]: jobs over REST, and what their callers sign;
+//! - [`jobs`], [`isp`], [`tokens`]: jobs over REST, what ISPs set, and what their callers sign;
 //! - [`topics`], [`records`]: the registry's topics on a broker, records in and out of them;
 //! - [`simulator`]: what the simulated HomeSecure backend holds and how it misbehaves;
 //! - [`store`]: what mongod itself says, databases copied;
@@ -16,6 +16,7 @@ mod wait;
 pub mod certificates;
 pub mod documents;
 pub mod fleet;
+pub mod isp;
 pub mod jobs;
 pub mod records;
 pub mod servers;

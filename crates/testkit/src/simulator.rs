@@ -8,6 +8,8 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const PAGE: usize = 1_000;
+/// What an expectation speaks of.
+const KINDS: [&str; 4] = ["devices", "routers", "feature_flags", "system"];
 
 static PROVIDER: Once = Once::new();
 
@@ -48,6 +50,28 @@ impl Simulator {
     /// When it does not answer.
     pub async fn dump(&self) -> Result<Value> {
         self.call(Method::GET, "/sim/dump", None).await
+    }
+
+    /// What it holds of devices, routers, their flags and the documents of ISPs, in the form of an expectation.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn held(&self) -> Result<Value> {
+        let mut held = self.dump().await?;
+        if let Some(members) = held.as_object_mut() {
+            members.retain(|kind, _| KINDS.contains(&kind.as_str()));
+        }
+        Ok(held)
+    }
+
+    /// How many writes it has done.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn writes(&self) -> Result<u64> {
+        let writes = self.summary().await?["writes"].take();
+        let of_methods = writes.as_object().into_iter().flatten();
+        Ok(of_methods.filter_map(|(_, it)| it.as_u64()).sum())
     }
 
     /// A page of what it holds of `devices` or `routers`, in the order of their ids, and where the

@@ -26,7 +26,7 @@ use testkit::{
 use self::progress::Progress;
 pub use self::{
     compare::{Differences, compare},
-    expected::{expected, expected_of},
+    expected::{decided_of, expected, expected_of},
     expected_system::{Put, system_documents},
     homes::{each_home, homes},
     input::Input,
@@ -110,11 +110,11 @@ async fn demonstrate(
     let seconds = fed.elapsed().as_secs_f64();
     progress.done();
 
-    let before = held(&fleet).await?;
+    let before = fleet.simulator().held().await?;
     let fed_differences = input.expected().map(|it| compare(&it, &before));
     let mut regressions = fleet.simulator().count("regressions").await?;
     let synced = sync(&mut fleet, input, &progress).await?;
-    let held = held(&fleet).await?;
+    let held = fleet.simulator().held().await?;
     regressions += fleet.simulator().count("regressions").await?;
     if let Some(path) = &options.dump {
         let text = serde_json::to_vec(&held)?;
@@ -212,12 +212,6 @@ async fn sync(fleet: &mut Fleet, input: &Input, progress: &Progress) -> Result<S
     progress.done();
     fleet.settled_without_jobs(limit).await?;
     Ok(Synced { job, seconds })
-}
-
-/// What the backend holds, in the form of an expectation.
-async fn held(fleet: &Fleet) -> Result<Value> {
-    let held = fleet.simulator().dump().await?;
-    Ok(json!({"devices": held["devices"], "routers": held["routers"]}))
 }
 
 /// How long the fleet may take for all of an input.

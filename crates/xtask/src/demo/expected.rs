@@ -10,6 +10,8 @@ use testkit::records::Event;
 const IOT: &[&str] =
     &["speaker", "camera", "thermostat", "light", "plug", "appliance", "sensor", "printer", "tv"];
 
+static NOBODY: Value = Value::Null;
+
 /// What is known of one entity: its highest revision, and its state unless it is deleted.
 #[derive(Default)]
 struct Known<'a> {
@@ -46,6 +48,14 @@ pub fn expected_of<'a>(events: impl Iterator<Item = &'a Event>) -> Value {
     events.for_each(|it| source.event(&it.event_type, &it.data));
     source.actions.clear();
     source.held()
+}
+
+/// `{id:{"/services/threat_protection/enabled":"user",…}}`: who decides about each leaf of each device that is served.
+#[must_use]
+pub fn decided_of<'a>(events: impl Iterator<Item = &'a Event>) -> Value {
+    let mut source = Source::default();
+    events.for_each(|it| source.event(&it.event_type, &it.data));
+    source.served().map(|(id, levels)| (id.to_owned(), deciders(&levels))).collect()
 }
 
 /// How many devices, routers included, the payloads name.
@@ -109,27 +119,29 @@ impl<'a> Source<'a> {
         self.actions.retain(|it, _| !is_of(it));
     }
 
+    /// The devices that are served, each with all who speak of it.
+    fn served(&self) -> impl Iterator<Item = (&'a str, Levels<'a>)> {
+        self.devices.iter().filter_map(|(&id, known)| {
+            let device = known.state?;
+            let ended = self.ended.get(text(device, "account_id")).copied().unwrap_or_default();
+            let account = self.accounts.get(text(device, "account_id"))?.state?;
+            if account["isp_id"] != device["isp_id"] || known.revision < ended {
+                return None;
+            }
+            let isp = self.configurations.get(text(device, "isp_id")).and_then(|it| it.state);
+            let user = self.user_of(device, ended);
+            Some((id, Levels { device, user, account, isp: isp.unwrap_or(&NOBODY) }))
+        })
+    }
+
     fn held(&self) -> Value {
         let mut held = json!({"devices": {}, "routers": {}});
-        for (&id, known) in &self.devices {
-            let Some(device) = known.state else { continue };
-            let ended = self.ended.get(text(device, "account_id")).copied().unwrap_or_default();
-            let account = self.accounts.get(text(device, "account_id")).and_then(|it| it.state);
-            let account = account.filter(|it| it["isp_id"] == device["isp_id"]);
-            let Some(account) = account.filter(|_| known.revision >= ended) else { continue };
-            let isp = self.configurations.get(text(device, "isp_id")).and_then(|it| it.state);
-            let nobody = Value::Null;
-            let levels = Levels {
-                device,
-                user: self.user_of(device, ended),
-                account,
-                isp: isp.unwrap_or(&nobody),
-            };
-            let router = device["kind"] == "router";
+        for (id, levels) in self.served() {
+            let router = levels.device["kind"] == "router";
             let kind = if router { "routers" } else { "devices" };
             held[kind][id] = configuration(&levels, router);
             held[kind][id]["action"] = self.actions.get(id).map_or(Value::Null, |it| (*it).clone());
-            if router && let Some(flags) = flags(device) {
+            if router && let Some(flags) = flags(levels.device) {
                 held["feature_flags"][id] = flags;
             }
         }
@@ -219,18 +231,11 @@ fn flags(router: &Value) -> Option<Value> {
 
 /// Each leaf from the nearest level that has it.
 fn services(of: &Levels<'_>, active: bool) -> Value {
-    let preset = json!({"services": preset(of.user)});
-    let standard = json!({"services": {
-        "content_filtering": {"enabled": false, "categories": [], "safe_search": false,
-                              "schedules": [], "blocking_page_url": null},
-        "threat_protection": {"enabled": true, "blocking_page_url": null},
-    }});
-    let nobody = Value::Null;
-    let levels = [of.device, of.user.unwrap_or(&nobody), &preset, of.account, of.isp, &standard];
-    let mut made = standard["services"].clone();
+    let levels = said_by_levels(of);
+    let mut made = levels[levels.len() - 1].1["services"].clone();
     for (service, leaves) in made.as_object_mut().into_iter().flatten() {
         for (leaf, value) in leaves.as_object_mut().into_iter().flatten() {
-            let said = levels.iter().map(|it| &it["services"][service][leaf]);
+            let said = levels.iter().map(|it| &it.1["services"][service][leaf]);
             *value = said.into_iter().find(|it| !it.is_null()).cloned().unwrap_or_default();
         }
         if !active {
@@ -242,6 +247,39 @@ fn services(of: &Levels<'_>, active: bool) -> Value {
         categories.dedup();
     }
     made
+}
+
+/// Who decides about each leaf.
+fn deciders(of: &Levels<'_>) -> Value {
+    let levels = said_by_levels(of);
+    let active = of.account["status"] == "active";
+    let mut made = Map::new();
+    for (service, leaves) in levels[levels.len() - 1].1["services"].as_object().into_iter().flatten() {
+        for leaf in leaves.as_object().into_iter().flatten().map(|it| it.0) {
+            let nearest = levels.iter().find(|it| !it.1["services"][service][leaf].is_null());
+            let decider = nearest.map_or("default", |it| it.0);
+            let decider = if leaf == "enabled" && !active { "account" } else { decider };
+            made.insert(format!("/services/{service}/{leaf}"), json!(decider));
+        }
+    }
+    Value::Object(made)
+}
+
+/// What each level says, the nearest first.
+fn said_by_levels(of: &Levels<'_>) -> [(&'static str, Value); 6] {
+    let standard = json!({"services": {
+        "content_filtering": {"enabled": false, "categories": [], "safe_search": false,
+                              "schedules": [], "blocking_page_url": null},
+        "threat_protection": {"enabled": true, "blocking_page_url": null},
+    }});
+    [
+        ("device", of.device.clone()),
+        ("user", of.user.cloned().unwrap_or_default()),
+        ("preset", json!({"services": preset(of.user)})),
+        ("account", of.account.clone()),
+        ("isp", of.isp.clone()),
+        ("default", standard),
+    ]
 }
 
 fn preset(user: Option<&Value>) -> Value {

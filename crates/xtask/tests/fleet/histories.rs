@@ -1,223 +1,159 @@
-//! Random histories of ISPs, accounts, users and devices end as their revisions say.
+//! Random histories end as their revisions and the last requests say, and what rsclient tells of them agrees.
+
+use std::time::Duration;
 
 use fastrand::Rng;
-use futures_util::{StreamExt, stream};
-use serde_json::{Map, Value, json};
-use testkit::records::Event;
-use xtask::demo::{compare, expected_of};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Value, json};
+use testkit::{
+    fleet::{
+        Fleet,
+        Service::{RsAdaptor, RsClient, Simulator},
+    },
+    isp::Isp,
+    records::{Event, Sender},
+};
+use xtask::demo::{compare, decided_of, expected_of, system_documents};
 
-use crate::world::{LIMIT, World, options};
+use crate::{
+    history::{Changes, changes, events},
+    world::{LIMIT, World, options},
+};
 
-const HISTORIES: u64 = 30;
-const EVENTS: usize = 120;
-/// Revisions are drawn from few, so that late, equal and superseded events are common.
-const REVISIONS: u64 = 30;
+const HISTORIES: u64 = 200;
+const HISTORIES_WITH_KILLS: u64 = 20;
+const KILLS: u64 = 8;
+const WRITES_BETWEEN_KILLS: u64 = 100;
+/// Requests for explanations at a time.
+const AT_A_TIME: usize = 16;
+const SOON: Duration = Duration::from_secs(120);
 
-const CATEGORIES: &[&str] =
-    &["adult", "gambling", "violence", "drugs", "social", "games", "chat", "malware_risk"];
-const TYPES: &[&str] = &["router", "phone", "tablet", "tv", "camera", "plug", "printer", "other"];
-
-/// One small world: its ids begin with its seed, two ISPs share its homes.
-struct History {
-    rng: Rng,
-    seed: u64,
-    /// Two different states never have one revision: entity, id, revision.
-    taken: std::collections::BTreeSet<(&'static str, String, u64)>,
+/// Histories that happen at the same time.
+struct Histories {
+    events: Vec<Vec<Event>>,
+    changes: Vec<Changes>,
 }
 
-impl History {
-    fn id(&mut self, kind: &str, of: u64) -> (String, u64) {
-        let number = self.rng.u64(..of);
-        (format!("h{}-{kind}{number}", self.seed), number % 2)
+impl Histories {
+    fn of(seeds: std::ops::RangeInclusive<u64>) -> Self {
+        let events = seeds.clone().map(events).collect();
+        Self { events, changes: seeds.flat_map(changes).collect() }
     }
 
-    fn isp(&self, number: u64) -> String {
-        format!("h{}-isp{number}", self.seed)
+    /// Somebody of each ISP.
+    fn isps(&self, fleet: &Fleet) -> Vec<Isp> {
+        self.changes.iter().map(|it| fleet.isp(&it.isp_id).unwrap()).collect()
     }
 
-    /// An account of this ISP.
-    fn account_of(&mut self, isp: u64) -> String {
-        format!("h{}-a{}", self.seed, self.rng.u64(..2) * 2 + isp)
-    }
-
-    fn pick(&mut self, from: &[&str]) -> Value {
-        json!(from[self.rng.usize(..from.len())])
-    }
-
-    fn sometimes(&mut self, percent: u8) -> bool {
-        self.rng.u8(..100) < percent
-    }
-
-    /// A revision that no other state of this entity has.
-    fn revision(&mut self, kind: &'static str, id: &str) -> Option<u64> {
-        let revision = self.rng.u64(1..=REVISIONS);
-        self.taken.insert((kind, id.to_owned(), revision)).then_some(revision)
-    }
-
-    fn says(&mut self, mut entity: Value) -> Value {
-        if self.sometimes(60) {
-            entity["services"] = self.services();
-        }
-        if self.sometimes(40) {
-            let list = |history: &mut Self| -> Vec<String> {
-                (0..history.rng.u8(..3))
-                    .map(|_| format!("d{}.example", history.rng.u8(..5)))
-                    .collect()
-            };
-            let (allow, block) = (list(self), list(self));
-            entity["rules"] = json!({"allow": allow, "block": block});
-        }
-        entity
-    }
-
-    fn services(&mut self) -> Value {
-        let mut filtering = Map::new();
-        for leaf in ["enabled", "safe_search"] {
-            if self.sometimes(40) {
-                filtering.insert(leaf.to_owned(), json!(self.rng.bool()));
+    /// Lets all of it happen; each history and each ISP keeps its own order.
+    async fn happen(&self, sender: &Sender, isps: &[Isp]) {
+        let told = stream::iter(&self.events).for_each_concurrent(None, async |events| {
+            for event in events {
+                sender.send(event).await.unwrap();
             }
-        }
-        if self.sometimes(40) {
-            let categories: Vec<Value> =
-                (0..self.rng.u8(..4)).map(|_| self.pick(CATEGORIES)).collect();
-            filtering.insert("categories".to_owned(), json!(categories));
-        }
-        if self.sometimes(20) {
-            filtering.insert("blocking_page_url".to_owned(), json!("https://isp.example/blocked"));
-        }
-        let protection =
-            if self.sometimes(40) { json!({"enabled": self.rng.bool()}) } else { Value::Null };
-        json!({"content_filtering": filtering, "threat_protection": protection})
+        });
+        let set = stream::iter(self.changes.iter().zip(isps));
+        let set = set.for_each_concurrent(AT_A_TIME, async |(changes, isp)| {
+            for (path, body) in &changes.all {
+                isp.put_at_last(path, body, SOON).await.unwrap();
+            }
+        });
+        tokio::join!(told, set);
     }
 
-    fn account(&mut self) -> Option<Value> {
-        let (id, isp) = self.id("a", 4);
-        let revision = self.revision("account", &id)?;
-        let status = self.pick(&["active", "active", "suspended"]);
-        Some(self.says(json!({
-            "isp_id": self.isp(isp), "account_id": id, "revision": revision, "status": status,
-        })))
+    fn expected(&self) -> Value {
+        let mut expected = expected_of(self.events.iter().flatten());
+        expected["system"] = system_documents(self.changes.iter().flat_map(Changes::puts));
+        expected
     }
 
-    fn user(&mut self) -> Option<Value> {
-        let (id, isp) = self.id("u", 6);
-        let revision = self.revision("user", &id)?;
-        let (kind, age) =
-            (self.pick(&["parent", "child", "child"]), self.pick(&["child", "teen", "adult"]));
-        let account = self.account_of(isp);
-        Some(self.says(json!({
-            "isp_id": self.isp(isp), "account_id": account, "user_id": id, "revision": revision,
-            "name": "somebody", "kind": kind, "age_group": age,
-        })))
+    /// Waits for rest, then compares what the backend holds, and what is told of each device.
+    async fn end_as_expected(&self, mut world: World) {
+        world.fleet.settled(LIMIT).await.unwrap();
+        let wanted = self.expected();
+        let differences = compare(&wanted, &world.held().await);
+        let examples: Vec<String> = differences.examples().collect();
+        assert!(differences.is_empty(), "{}", examples.join("\n"));
+        assert_eq!(world.fleet.simulator().count("regressions").await.unwrap(), 0);
+        assert_eq!(world.dead_letters().await, []);
+        let explained = self.explanations_agree(&wanted, &world.fleet).await;
+        assert!(explained > self.events.len(), "only {explained} devices are served");
+        world.fleet.stop().await.unwrap();
     }
 
-    fn device(&mut self) -> Option<Value> {
-        let (id, isp) = self.id("d", 12);
-        let revision = self.revision("device", &id)?;
-        let (account, kind) = (self.account_of(isp), self.pick(&["router", "device", "device"]));
-        let device_type = self.pick(TYPES);
-        let user = self.rng.u64(..3) * 2 + isp;
-        let user = self.sometimes(70).then(|| format!("h{}-u{user}", self.seed));
-        let enabled = self.sometimes(30).then(|| self.rng.bool());
-        Some(self.says(json!({
-            "isp_id": self.isp(isp), "account_id": account, "device_id": id, "revision": revision,
-            "kind": kind, "name": "something", "device_type": device_type,
-            "mac": "3c:22:fb:00:00:01", "user_id": user, "enabled": enabled,
-        })))
-    }
-
-    fn deletion(&mut self, kind: &str, of: u64) -> (String, Value) {
-        let (id, isp) = self.id(kind, of);
-        let account = if kind == "a" { id.clone() } else { self.account_of(isp) };
-        let revision = self.rng.u64(1..=REVISIONS);
-        (id, json!({"isp_id": self.isp(isp), "account_id": account, "revision": revision}))
-    }
-
-    fn event(&mut self) -> Option<(&'static str, Value)> {
-        let happened = |created, updated, now: bool| if now { created } else { updated };
-        let now = self.rng.bool();
-        Some(match self.rng.u8(..100) {
-            0..8 => {
-                let isp = self.rng.u64(..2);
-                let isp = self.isp(isp);
-                let revision = self.revision("isp", &isp)?;
-                let said = self.says(json!({"isp_id": isp, "revision": revision}));
-                (
-                    happened(
-                        "ISPGlobalConfigurationsCreated",
-                        "ISPGlobalConfigurationsUpdated",
-                        now,
-                    ),
-                    said,
-                )
-            }
-            8..25 => (happened("AccountCreated", "AccountUpdated", now), self.account()?),
-            25..30 => {
-                (happened("AccountDeleted", "ProvisionDeleted", now), self.deletion("a", 4).1)
-            }
-            30..45 => (happened("UserCreated", "UserUpdated", now), self.user()?),
-            45..50 => {
-                let (id, mut deletion) = self.deletion("u", 6);
-                deletion["user_id"] = json!(id);
-                ("UserDeleted", deletion)
-            }
-            50..85 => (happened("DeviceCreated", "DeviceUpdated", now), self.device()?),
-            85..92 => {
-                let (id, mut deletion) = self.deletion("d", 12);
-                deletion["device_id"] = json!(id);
-                ("DeviceDeleted", deletion)
-            }
-            _ => {
-                let account = self.account()?;
-                let of_home = |it: &Value| it["account_id"] == account["account_id"];
-                let users: Vec<Value> =
-                    (0..3).filter_map(|_| self.user()).filter(of_home).collect();
-                let devices: Vec<Value> =
-                    (0..4).filter_map(|_| self.device()).filter(of_home).collect();
-                let provision = json!({
-                    "isp_id": account["isp_id"], "account": account, "users": users, "devices": devices,
-                });
-                (happened("ProvisionCreated", "ProvisionUpdated", now), provision)
-            }
-        })
+    /// Answers how many devices were explained.
+    async fn explanations_agree(&self, wanted: &Value, fleet: &Fleet) -> usize {
+        let decided = decided_of(self.events.iter().flatten());
+        let all = ["devices", "routers"].into_iter();
+        let all = all.flat_map(|kind| wanted[kind].as_object().unwrap());
+        let told = stream::iter(all).map(async |(id, held)| {
+            let isp = fleet.isp(held["device"]["isp_id"].as_str().unwrap())?;
+            let told = isp.get(&format!("/devices/{id}/effective")).await?;
+            explanation_agrees(&told, held, &decided[id]);
+            anyhow::Ok(())
+        });
+        let told = told.buffer_unordered(AT_A_TIME).try_fold(0, async |sum, ()| Ok(sum + 1));
+        told.await.unwrap()
     }
 }
 
-fn history(seed: u64) -> Vec<Event> {
-    let taken = std::collections::BTreeSet::new();
-    let mut history = History { rng: Rng::with_seed(seed), seed, taken };
-    let mut events = Vec::new();
-    while events.len() < EVENTS {
-        let Some((event_type, data)) = history.event() else { continue };
-        let topic = match event_type.starts_with("ISP") {
-            true => "as-configuration-topic",
-            false => "as-provision-topic",
-        };
-        let (topic, event_type) = (topic.to_owned(), event_type.to_owned());
-        events.push(Event { topic, event_type, key: None, data });
+/// Each leaf is what the backend holds, and was decided by whom the events say.
+fn explanation_agrees(told: &Value, held: &Value, decided: &Value) {
+    assert_eq!(told["live"], true, "{told}");
+    let mut leaves = 0;
+    for it in told["provenance"].as_array().unwrap() {
+        let leaf = it["leaf"].as_str().unwrap();
+        if leaf.starts_with("/services/") {
+            leaves += 1;
+            assert_eq!(Some(&it["value"]), held.pointer(leaf), "{leaf} of {held}");
+            assert_eq!(it["decided_by"], decided[leaf], "{leaf} of {held}");
+        }
     }
-    events
+    assert_eq!(leaves, decided.as_object().unwrap().len(), "{told}");
+    let user = told["provenance"].as_array().unwrap().iter().find(|it| it["leaf"] == "/user_id");
+    assert_eq!(user.unwrap()["value"], held["device"]["user_id"]);
 }
 
 #[tokio::test]
-async fn random_histories_end_as_their_revisions_say() {
-    let histories: Vec<Vec<Event>> = (1..=HISTORIES).map(history).collect();
-    let mut world = World::start(options()).await;
-    stream::iter(&histories)
-        .for_each_concurrent(None, async |events| {
-            for event in events {
-                world.sender.send(event).await.unwrap();
-            }
-        })
-        .await;
-    world.fleet.settled(LIMIT).await.unwrap();
-    let wanted = expected_of(histories.iter().flatten());
-    let devices = wanted["devices"].as_object().unwrap().len();
-    assert!(devices > 50, "only {devices} devices are left: the histories prove little");
-    let differences = compare(&wanted, &world.held().await);
-    let examples: Vec<String> = differences.examples().collect();
-    assert!(differences.is_empty(), "{}", examples.join("\n"));
-    assert_eq!(world.fleet.simulator().count("regressions").await.unwrap(), 0);
-    assert_eq!(world.dead_letters().await, []);
-    world.fleet.stop().await.unwrap();
+async fn random_histories_end_as_their_revisions_and_the_last_requests_say() {
+    let histories = Histories::of(1..=HISTORIES);
+    let world = World::start(options()).await;
+    let isps = histories.isps(&world.fleet);
+    histories.happen(&world.sender, &isps).await;
+    histories.end_as_expected(world).await;
+}
+
+#[tokio::test]
+async fn random_histories_end_so_too_where_processes_are_killed() {
+    let histories = Histories::of(1_001..=1_000 + HISTORIES_WITH_KILLS);
+    // Slow enough that there is a middle.
+    let slow = options().set(Simulator, "HSBE_SIM__LATENCY_MS", "10");
+    let mut world = World::start(slow).await;
+    let isps = histories.isps(&world.fleet);
+    let sender = world.sender.clone();
+    let mut rng = Rng::with_seed(HISTORIES_WITH_KILLS);
+    let kills = async {
+        let mut due = 0;
+        for _ in 0..KILLS {
+            due += rng.u64(1..=2 * WRITES_BETWEEN_KILLS);
+            world.has_written(due).await;
+            let service = if rng.bool() { RsClient } else { RsAdaptor };
+            let number = rng.usize(..2);
+            world.fleet.kill_9(service, number).unwrap();
+            world.fleet.restart(service, number).await.unwrap();
+        }
+    };
+    tokio::join!(histories.happen(&sender, &isps), kills);
+    histories.end_as_expected(world).await;
+}
+
+#[test]
+fn an_expectation_has_devices_of_every_kind_of_decision() {
+    let histories = Histories::of(1..=HISTORIES);
+    let decided = decided_of(histories.events.iter().flatten()).to_string();
+    for level in ["device", "user", "preset", "account", "isp", "default"] {
+        assert!(decided.contains(&json!(level).to_string()), "nothing is decided by {level}");
+    }
+    let documents = histories.expected()["system"].as_object().unwrap().len();
+    assert!(documents > 500, "only {documents} documents of ISPs");
 }

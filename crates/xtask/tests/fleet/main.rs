@@ -5,6 +5,7 @@ mod bad_input;
 mod full_sync;
 mod golden;
 mod histories;
+mod history;
 mod kills;
 mod outage;
 mod replay;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::{
     fleet::{Fleet, FleetOptions},
     records::{Event, Record, Sender, read},
@@ -64,8 +64,7 @@ impl World {
 
     /// What the backend holds, in the form of an expectation.
     pub(crate) async fn held(&self) -> Value {
-        let held = self.fleet.simulator().dump().await.unwrap();
-        json!({"devices": held["devices"], "routers": held["routers"]})
+        self.fleet.simulator().held().await.unwrap()
     }
 
     pub(crate) async fn held_count(&self) -> usize {
@@ -78,6 +77,13 @@ impl World {
     pub(crate) async fn holds(&self, count: usize) {
         let look = async || (self.held_count().await >= count).then_some(());
         testkit::eventually(&format!("{count} devices in the backend"), LIMIT, look).await;
+    }
+
+    /// Waits until the backend has done at least so many writes.
+    pub(crate) async fn has_written(&self, count: u64) {
+        let simulator = self.fleet.simulator();
+        let look = async || (simulator.writes().await.unwrap() >= count).then_some(());
+        testkit::eventually(&format!("{count} writes to the backend"), LIMIT, look).await;
     }
 
     /// Dead letters since the start.
