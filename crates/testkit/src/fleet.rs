@@ -142,6 +142,15 @@ impl Fleet {
         self.keys.operators.operator(service, scopes)
     }
 
+    /// Writes the private key of the issuer `operators`, for programs that sign by themselves.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_operators_key(&self, path: &Path) -> Result<()> {
+        let pem = self.keys.operators.private_key_pem();
+        std::fs::write(path, pem).with_context(|| format!("write {}", path.display()))
+    }
+
     /// Somebody of this ISP, who talks to the rsclients.
     ///
     /// # Errors

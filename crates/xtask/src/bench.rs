@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: the event bus, or a fleet's full sync, beside what the machine allows, against bars.
+//! `cargo xtask bench`: the event bus, a fleet's full sync, or what ISPs set, beside what the machine allows, against
+//! bars.
 
 mod cancel;
+mod config;
 mod full_sync;
 mod live;
 mod load;
@@ -17,12 +19,15 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 use testkit::servers::{Process, RunFolder, apache_kafka};
 
-use crate::tools::{cargo, print, table};
+use crate::tools::{cargo, print, succeed, table};
 
+const PACKAGES: &[&str] = &["xtask", "hsbe-sim", "rsclient", "rsadaptor", "rsagents", "rssync"];
+/// A fleet takes long to be fed.
+const HOURS: Duration = Duration::from_secs(4 * 60 * 60);
 /// The whole takes some minutes.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Measure the event bus or a full sync in a release build, against Apache Kafka.
+/// Measure the event bus, a full sync or what ISPs set in a release build, against Apache Kafka.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// What to measure.
@@ -31,7 +36,7 @@ pub struct Options {
     /// Print the figures as one JSON object, as the last line.
     #[arg(long)]
     pub json: bool,
-    /// For full-sync: how many devices there are.
+    /// For full-sync and config: how many devices there are.
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     pub devices: usize,
     /// For full-sync: leave out the live updates.
@@ -55,6 +60,8 @@ pub enum What {
     Eventbus,
     /// The full sync of a fleet.
     FullSync,
+    /// What ISPs set by REST, and putting devices together.
+    Config,
 }
 
 /// A figure, and what it is to be beside the others.
@@ -97,7 +104,59 @@ const FIGURES: &[Figure] = &[
 pub async fn run(options: &Options) -> Result<ExitCode> {
     match options.what {
         What::Eventbus => eventbus(options).await,
-        What::FullSync => full_sync::run(options).await,
+        What::FullSync | What::Config if cfg!(debug_assertions) => in_release(options).await,
+        What::FullSync | What::Config => fleet(options).await,
+    }
+}
+
+/// Measures with a fleet, and prints.
+async fn fleet(options: &Options) -> Result<ExitCode> {
+    let mut folder = RunFolder::new()?;
+    let outcome = match options.what {
+        What::Config => config::measure(options.devices, &folder).await,
+        What::Eventbus | What::FullSync => full_sync::measure(options, &folder).await,
+    };
+    if outcome.is_err() {
+        folder.failed();
+    }
+    let figures = outcome?;
+    let mut table = table();
+    for (name, value) in &figures {
+        table.add_row([name.replace('_', " "), value.to_string()]);
+    }
+    print(table);
+    if options.json {
+        print(Value::Object(figures));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds everything in release mode, and lets that program measure.
+async fn in_release(options: &Options) -> Result<ExitCode> {
+    eprintln!("building the fleet in release mode");
+    let folder = RunFolder::new()?;
+    let mut build = cargo(&["build", "--release", "--quiet"]);
+    build.args(PACKAGES.iter().flat_map(|it| ["-p", it]));
+    succeed("build", &mut build, &folder).await?;
+    let debug = std::env::current_exe().context("find this program")?;
+    let target = debug.parent().and_then(Path::parent).context("a target folder")?;
+    let mut command = Command::new(target.join("release").join("xtask"));
+    command.args(["bench", options.what.name(), "--devices", &options.devices.to_string()]);
+    command.args(options.json.then_some("--json"));
+    command.args(options.skip_live.then_some("--skip-live")).stdin(Stdio::null());
+    let mut process = Process::spawn("bench", &mut command, &folder.log("bench"))?;
+    let status = process.wait(HOURS).await?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl What {
+    /// Its name on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Eventbus => "eventbus",
+            Self::FullSync => "full-sync",
+            Self::Config => "config",
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod expected_system;
 mod homes;
 mod input;
 mod progress;
+mod support;
 
 use std::{
     fs,
@@ -120,6 +121,7 @@ async fn demonstrate(
         let text = serde_json::to_vec(&held)?;
         fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
+    let shown = support::act(&fleet, folder, &progress).await?;
     // What was wrong before the sync is not made good by it.
     let differences = fed_differences.filter(|it| !it.is_empty());
     let differences = differences.or_else(|| Some(compare(&input.expected_of_sync()?, &held)));
@@ -138,7 +140,10 @@ async fn demonstrate(
         "sync_per_s": one_decimal(count(&held) as f64 / synced.seconds),
         "latency_ms": options.latency_ms,
         "restarts": revived.len(),
+        "router_protection_ms": shown.router_protection_ms,
+        "explained": shown.stories.len(),
     });
+    shown.stories.iter().for_each(print);
     if options.keep {
         result["addresses"] = keep(fleet, servers, folder)?;
     } else {

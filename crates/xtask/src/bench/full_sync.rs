@@ -3,7 +3,6 @@
 
 use std::{
     cell::Cell,
-    process::{ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 use testkit::{
     fleet::{Fleet, FleetOptions, Service},
-    servers::{Broker, Process, RunFolder, Servers},
+    servers::{Broker, RunFolder, Servers},
     store::Store,
 };
 
@@ -23,7 +22,7 @@ use super::{
 };
 use crate::{
     full_sync::{Compared, Source, forced_sync, limit, provision},
-    tools::{cargo, embedded_command, print, succeed, table},
+    tools::embedded_command,
 };
 
 const LATENCY: Duration = Duration::from_millis(5);
@@ -34,49 +33,12 @@ const WARM_UP: usize = 100;
 /// Live updates a second, with a little less to be sure of.
 const SAMPLES_PER_S: f64 = 48.0;
 const ROUNDS_MAX: usize = 5;
-const PACKAGES: &[&str] = &["xtask", "hsbe-sim", "rsclient", "rsadaptor", "rsagents", "rssync"];
-const HOURS: Duration = Duration::from_secs(4 * 60 * 60);
 /// What a job leaves to be written after its end.
 const AFTERMATH: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
-/// Measures and prints.
-pub(super) async fn run(options: &Options) -> Result<ExitCode> {
-    if cfg!(debug_assertions) {
-        return in_release(options).await;
-    }
-    let mut folder = RunFolder::new()?;
-    let outcome = measure(options, &folder).await;
-    if outcome.is_err() {
-        folder.failed();
-    }
-    let figures = outcome?;
-    show(&figures);
-    if options.json {
-        print(Value::Object(figures));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Builds everything in release mode, and lets that program measure.
-async fn in_release(options: &Options) -> Result<ExitCode> {
-    eprintln!("building the fleet in release mode");
-    let folder = RunFolder::new()?;
-    let mut build = cargo(&["build", "--release", "--quiet"]);
-    build.args(PACKAGES.iter().flat_map(|it| ["-p", it]));
-    succeed("build", &mut build, &folder).await?;
-    let debug = std::env::current_exe().context("find this program")?;
-    let target = debug.parent().and_then(std::path::Path::parent).context("a target folder")?;
-    let mut command = std::process::Command::new(target.join("release").join("xtask"));
-    command.args(["bench", "full-sync", "--devices", &options.devices.to_string()]);
-    command.args(options.json.then_some("--json"));
-    command.args(options.skip_live.then_some("--skip-live")).stdin(Stdio::null());
-    let mut process = Process::spawn("bench", &mut command, &folder.log("bench"))?;
-    let status = process.wait(HOURS).await?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn measure(options: &Options, folder: &RunFolder) -> Result<Map<String, Value>> {
+/// Measures; answers the figures with their bars.
+pub(super) async fn measure(options: &Options, folder: &RunFolder) -> Result<Map<String, Value>> {
     let say = |line: &str| eprintln!("{line}");
     say("starting MongoDB and Apache Kafka");
     let command = embedded_command()?;
@@ -156,6 +118,10 @@ impl Bench {
         self.fleet.simulator().forget().await?;
         let (jobs, limit) = (self.fleet.jobs()?, limit(self.source.devices()));
         let before = operations(&self.mongodb).await?;
+        // The backlog of the provisioning is no part of a sync.
+        for pid in self.services()?.into_iter().map(|it| it.1) {
+            memory::forget_peak(pid)?;
+        }
         let ended = forced_sync(&jobs, json!({}), limit).await?;
         tokio::time::sleep(AFTERMATH).await;
         let after = operations(&self.mongodb).await?;
@@ -281,11 +247,15 @@ impl Bench {
         Ok(largest)
     }
 
-    /// How much memory each service holds, and held at most.
+    fn services(&self) -> Result<Vec<(Service, u32)>> {
+        let of = |service| Some((service, self.fleet.pid(service, 0)?));
+        Service::READERS.into_iter().map(of).collect::<Option<_>>().context("every service runs")
+    }
+
+    /// How much memory each service holds, and held at most since the sync began.
     fn rss(&mut self) -> Result<()> {
         let (mut now, mut peak) = (Map::new(), Map::new());
-        for service in Service::READERS {
-            let pid = self.fleet.pid(service, 0).context("every service runs")?;
+        for (service, pid) in self.services()? {
             let memory = memory::of(pid)?;
             now.insert(service.name().to_owned(), json!(memory.resident_mb));
             peak.insert(service.name().to_owned(), json!(memory.peak_mb));
@@ -315,7 +285,8 @@ async fn largest(mongodb: &str, databases: &[String], ended: &Cell<bool>) -> Res
     Ok(largest)
 }
 
-fn rounded(number: f64, digits: i32) -> f64 {
+/// So many digits behind the point.
+pub(super) fn rounded(number: f64, digits: i32) -> f64 {
     let factor = 10_f64.powi(digits);
     (number * factor).round() / factor
 }
@@ -351,14 +322,6 @@ fn bars(figures: &Map<String, Value>) -> Value {
     judge("rss_mb", peaks.map(small));
     judge("max_task_document_bytes", value("max_task_document_bytes").map(|it| it <= 65_536.0));
     Value::Object(bars)
-}
-
-fn show(figures: &Map<String, Value>) {
-    let mut table = table();
-    for (name, value) in figures {
-        table.add_row([name.replace('_', " "), value.to_string()]);
-    }
-    print(table);
 }
 
 #[cfg(test)]

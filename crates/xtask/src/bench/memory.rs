@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 pub(super) struct Memory {
     /// VmRSS: what it holds now.
     pub(super) resident_mb: f64,
-    /// VmHWM: the most that it ever held.
+    /// VmHWM: the most that it held since its start, or since [`forget_peak`].
     pub(super) peak_mb: f64,
 }
 
@@ -18,6 +18,12 @@ pub(super) fn of(pid: u32) -> Result<Memory> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     parsed(&text).with_context(|| format!("{path} has no memory"))
+}
+
+/// Lets the peak of a process begin anew (`clear_refs`, proc(5)).
+pub(super) fn forget_peak(pid: u32) -> Result<()> {
+    let path = format!("/proc/{pid}/clear_refs");
+    fs::write(&path, "5").with_context(|| format!("write {path}"))
 }
 
 fn parsed(status: &str) -> Option<Memory> {
