@@ -58,6 +58,8 @@ refusals! {
     NotFound: "404" "There is no such thing, or it is another ISP's.";
     /// The input breaks a rule.
     Invalid: "422" "The input breaks a rule; it is told which.";
+    /// The state is another one than the caller expects.
+    Changed: "412" "Somebody else has changed it: it is not in the state that If-Match names.";
     /// The state does not allow it.
     Conflict: "409" "The present state does not allow it.";
 }

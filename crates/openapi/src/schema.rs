@@ -2,6 +2,8 @@
 //! the code has its own, whose crates know nothing of OpenAPI.
 #![allow(missing_docs, reason = "the names say it, and a field's words would go into the document")]
 
+use std::collections::BTreeMap;
+
 use utoipa::ToSchema;
 
 /// The id of an entity.
@@ -171,3 +173,84 @@ pub struct Configuration(pub ());
 #[derive(ToSchema)]
 #[schema(value_type = serde_json::Value)]
 pub struct Anything(pub serde_json::Value);
+
+/// An IP address.
+#[derive(ToSchema)]
+#[schema(value_type = String, max_length = 45, example = "192.0.2.53")]
+pub struct Ip(pub String);
+
+/// A network, or a single address.
+#[derive(ToSchema)]
+#[schema(value_type = String, max_length = 49, example = "198.51.100.0/24")]
+pub struct IpNetwork(pub String);
+
+/// Protection of routers.
+#[derive(ToSchema)]
+pub struct RouterProtection {
+    pub enabled: bool,
+    /// Where blocked traffic goes.
+    #[schema(required)]
+    pub block_page_ip: Option<Ip>,
+}
+
+/// Name servers.
+#[derive(ToSchema)]
+pub struct DnsAllowedList {
+    #[schema(max_items = 1000)]
+    pub dns_allowed_list: Vec<Ip>,
+}
+
+/// Networks.
+#[derive(ToSchema)]
+pub struct AllowedList {
+    #[schema(max_items = 1000)]
+    pub allowed_list: Vec<IpNetwork>,
+}
+
+/// Protection inside a home's network.
+#[derive(ToSchema)]
+pub struct LanProtection {
+    pub enabled: bool,
+    /// Things that nobody sits at reach no other device.
+    pub isolate_iot: bool,
+    /// Forged ARP answers are dropped.
+    pub arp_guard: bool,
+}
+
+/// What experts set.
+#[derive(ToSchema)]
+pub struct AdvancedConfiguration {
+    pub log_level: LogLevel,
+    pub telemetry: bool,
+    /// Feature by feature, whether it is on.
+    pub features: BTreeMap<String, bool>,
+}
+
+/// How much is logged.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Who is to run an agent package.
+#[derive(ToSchema)]
+pub struct PackageUsers {
+    /// Single routers.
+    #[schema(max_items = 1000)]
+    pub routers: Vec<Id>,
+    #[schema(max_items = 1000)]
+    pub groups: Vec<RouterGroup>,
+}
+
+/// Routers of a model, all or those that want a version.
+#[derive(ToSchema)]
+pub struct RouterGroup {
+    pub model: Text,
+    #[schema(required)]
+    pub target_version: Option<Text>,
+}

@@ -134,12 +134,15 @@ impl Fleet {
         Jobs::at(&self.address(Service::RsSync, 0, "http")?, Arc::clone(&self.keys.operators))
     }
 
-    /// A token of an operator for one service.
+    /// A token for one service, of an operator or of somebody of an ISP.
     ///
     /// # Errors
     /// When it cannot be signed.
-    pub fn operator_token(&self, service: &str, scopes: &str) -> Result<String> {
-        self.keys.operators.operator(service, scopes)
+    pub fn token(&self, isp_id: Option<&str>, service: &str, scopes: &str) -> Result<String> {
+        match isp_id {
+            Some(isp_id) => self.keys.operators.of_isp(isp_id, service, scopes),
+            None => self.keys.operators.operator(service, scopes),
+        }
     }
 
     /// Writes the private key of the issuer `operators`, for programs that sign by themselves.

@@ -22,9 +22,11 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
                       response_headers_conformance,response_schema_conformance";
 /// A token holds for minutes: no service is asked for longer.
 const LIMIT: Duration = Duration::from_secs(230);
-/// The services with a document, and what a token must grant to get anywhere.
-const SERVICES: &[(Service, &str)] =
-    &[(Service::RsClient, "rs:read"), (Service::RsSync, "sync:read sync:write")];
+/// The services with a document, and whose token, granting what, gets furthest.
+const SERVICES: &[(Service, Option<&str>, &str)] = &[
+    (Service::RsClient, Some("isp-1"), "rs:read rs:write"),
+    (Service::RsSync, None, "sync:read sync:write"),
+];
 
 impl Stages {
     pub(super) async fn apis(&mut self, servers: &Servers) {
@@ -40,9 +42,9 @@ async fn run(servers: &Servers, folder: &RunFolder) -> Result<()> {
     let mut options = FleetOptions::new(&servers.kafka, &servers.mongodb).with_sync(1);
     (options.rsclients, options.rsadaptors) = (1, 1);
     let fleet = Fleet::start(options, folder.path()).await?;
-    for (service, scopes) in SERVICES {
+    for (service, isp_id, scopes) in SERVICES {
         let address = fleet.address(*service, 0, "http")?;
-        let token = fleet.operator_token(service.name(), scopes)?;
+        let token = fleet.token(*isp_id, service.name(), scopes)?;
         ask(&packages, &format!("http://{address}"), &token, folder)
             .await
             .with_context(|| format!("{} does not keep to its document", service.name()))?;

@@ -15,63 +15,56 @@ use axum::{
     extract::FromRef,
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, delete, get},
+    routing::delete,
 };
 use problem::{Kind, Problem};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use self::devices::Devices;
 use crate::{SERVICE, app::App, infrastructure::witnesses::Witnesses};
+
+/// What the routes reach for.
+#[derive(Clone)]
+struct Served {
+    app: App,
+    witnesses: Witnesses,
+}
+
+impl FromRef<Served> for App {
+    fn from_ref(served: &Served) -> Self {
+        served.app.clone()
+    }
+}
+
+impl FromRef<Served> for Verifier {
+    fn from_ref(served: &Served) -> Self {
+        served.app.verifier.clone()
+    }
+}
 
 /// Every route of the service.
 pub fn router(app: App, witnesses: Witnesses) -> Router {
     let failures = failures_router(app.async_tasks.failures().clone(), app.verifier.clone());
-    let mut settings = Router::new();
-    for (path, methods) in routes() {
-        settings = settings.route(path, methods);
-    }
-    let settings = settings
+    let routes = openapi::served(described())
         .route("/router_agent_packages/references/{agent_package_id}", delete(agents::release))
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(app.clone());
-    let described = openapi::served(described())
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(Devices { app, witnesses });
+        .with_state(Served { app, witnesses });
     // What is said of a path that nobody knows is said by the router of failures.
-    failures.merge(settings).merge(described)
+    failures.merge(routes)
 }
 
-/// What the routes are that describe themselves, as a document.
+/// What the routes are that others than services of the fleet may call, as a document.
 pub fn document() -> OpenApi {
     described().into_openapi()
 }
 
-fn described() -> OpenApiRouter<Devices> {
-    let about = "What holds for the homes of an ISP, and why. An ISP sees its own; operators all.";
-    OpenApiRouter::with_openapi(openapi::document(SERVICE, about)).merge(devices::described())
-}
-
-/// The paths that belong to one ISP each, with what can be done there.
-fn routes() -> Vec<(&'static str, MethodRouter<App>)> {
-    vec![
-        ("/router-protection", get(router_protection::show).put(router_protection::set)),
-        (
-            "/router-protection/dns-allowed-list",
-            get(router_protection::show_dns_allowed_list)
-                .put(router_protection::set_dns_allowed_list),
-        ),
-        (
-            "/router-protection/allowed-list",
-            get(router_protection::show_allowed_list).put(router_protection::set_allowed_list),
-        ),
-        ("/lan-protection", get(system::show_lan_protection).put(system::set_lan_protection)),
-        ("/advanced-configuration", get(system::show_advanced).put(system::set_advanced)),
-        (
-            "/subsystems/rs/router_agent_packages/{agent_package_id}",
-            get(agents::show).put(agents::set),
-        ),
-    ]
+fn described() -> OpenApiRouter<Served> {
+    let about = "What an ISP sets for its homes, what holds for them, and why. An ISP sees its own; operators all.";
+    OpenApiRouter::with_openapi(openapi::document(SERVICE, about))
+        .merge(router_protection::described())
+        .merge(system::described())
+        .merge(agents::described())
+        .merge(devices::described())
 }
 
 async fn method_not_allowed() -> Response {
@@ -79,10 +72,4 @@ async fn method_not_allowed() -> Response {
     let mut response = Problem::new(Kind::NotFound, "the path has no such method").into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response
-}
-
-impl FromRef<App> for Verifier {
-    fn from_ref(app: &App) -> Self {
-        app.verifier.clone()
-    }
 }

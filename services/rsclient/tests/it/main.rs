@@ -8,6 +8,7 @@ mod bad_input;
 mod concurrency;
 mod configurations;
 mod devices;
+mod documented;
 mod effective;
 mod face;
 mod jobs;

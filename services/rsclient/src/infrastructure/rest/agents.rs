@@ -8,12 +8,18 @@ use axum::{
     response::Response,
 };
 use events::{AgentPackageId, DeviceId, Text};
+use openapi::{
+    refusals::{Always, Changed, Conflict, Invalid, NotFound},
+    schema,
+};
 use problem::{Json, Kind, Problem};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    asked::{Reads, Writes, tagged},
+    Served,
+    asked::{IF_MATCH, Named, Reads, Writes, tagged},
     body::{Body, text},
 };
 use crate::{
@@ -26,14 +32,19 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct PackageOfPath(AgentPackageId);
 
-impl FromRequestParts<App> for PackageOfPath {
+impl<S: Send + Sync> FromRequestParts<S> for PackageOfPath {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, app).await;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
         let id = path.ok().and_then(|it| it.0.parse().ok());
         id.map(Self).ok_or_else(|| Problem::new(Kind::NotFound, Kind::NotFound.title()))
     }
+}
+
+/// The routes, without what they reach for.
+pub(super) fn described() -> OpenApiRouter<Served> {
+    OpenApiRouter::new().routes(routes!(show, set))
 }
 
 #[derive(Serialize)]
@@ -42,7 +53,22 @@ struct Shown<'a> {
     groups: &'a [Group],
 }
 
-/// `GET /subsystems/rs/router_agent_packages/{agent_package_id}`
+/// Which routers are to run an agent package.
+#[utoipa::path(
+    get,
+    path = "/subsystems/rs/router_agent_packages/{agent_package_id}",
+    tag = "agent packages",
+    params(
+        Named,
+        ("agent_package_id" = schema::Id, Path, description = "The package."),
+    ),
+    responses(
+        (status = 200, description = "Who is to run it.", body = schema::PackageUsers,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid,
+    ),
+    security(("bearer" = ["rs:read"])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     Reads(isp_id): Reads,
@@ -52,7 +78,30 @@ pub(super) async fn show(
     Ok(shown(&held))
 }
 
-/// `PUT /subsystems/rs/router_agent_packages/{agent_package_id}`
+/// Says which routers are to run an agent package.
+#[utoipa::path(
+    put,
+    path = "/subsystems/rs/router_agent_packages/{agent_package_id}",
+    tag = "agent packages",
+    params(
+        Named,
+        ("agent_package_id" = schema::Id, Path, description = "The package."),
+        ("If-Match" = Option<String>, Header, description = IF_MATCH),
+    ),
+    request_body(
+        content = schema::PackageUsers,
+        examples(
+            ("nobody" = (value = json!({"routers": [], "groups": []}))),
+            ("the routers of a model" = (value = json!({"routers": [], "groups": [{"model": "hg-8000", "target_version": "2.1.0"}]}))),
+        ),
+    ),
+    responses(
+        (status = 200, description = "Who is to run it.", body = schema::PackageUsers,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid, Changed, Conflict,
+    ),
+    security(("bearer" = ["rs:write"])),
+)]
 pub(super) async fn set(
     State(app): State<App>,
     Writes(isp_id, expected): Writes,

@@ -7,13 +7,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use events::{IspId, Revision};
+use openapi::schema;
 use problem::{Json, Kind, Problem};
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
-use crate::{app::App, domain::Expected};
+use super::Served;
+use crate::domain::Expected;
 
 /// Longest text of a query.
 const QUERY_BYTES_MAX: usize = 1_024;
+
+/// What `If-Match` is for.
+pub(super) const IF_MATCH: &str =
+    "The tag of the state that is to be changed; any other is left as it is (RFC 9110).";
 
 /// Of which ISP somebody may read.
 #[derive(Debug)]
@@ -24,32 +31,35 @@ pub(super) struct Reads(pub(super) IspId);
 pub(super) struct Writes(pub(super) IspId, pub(super) Expected);
 
 /// An operator names the ISP; an ISP is itself.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
-struct Named {
+#[into_params(parameter_in = Query)]
+pub(super) struct Named {
+    /// Operators name the ISP; any other than a caller's own is unknown.
+    #[param(value_type = Option<schema::Id>)]
     isp_id: Option<String>,
 }
 
-impl FromRequestParts<App> for Reads {
+impl FromRequestParts<Served> for Reads {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        Ok(Self(permitted(parts, app, RS_READ).await?))
+    async fn from_request_parts(parts: &mut Parts, served: &Served) -> Result<Self, Response> {
+        Ok(Self(permitted(parts, served, RS_READ).await?))
     }
 }
 
-impl FromRequestParts<App> for Writes {
+impl FromRequestParts<Served> for Writes {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let isp_id = permitted(parts, app, RS_WRITE).await?;
+    async fn from_request_parts(parts: &mut Parts, served: &Served) -> Result<Self, Response> {
+        let isp_id = permitted(parts, served, RS_WRITE).await?;
         let expected = expected(&parts.headers).map_err(IntoResponse::into_response)?;
         Ok(Self(isp_id, expected))
     }
 }
 
-async fn permitted(parts: &mut Parts, app: &App, scope: &str) -> Result<IspId, Response> {
-    let caller = Caller::from_request_parts(parts, app).await;
+async fn permitted(parts: &mut Parts, served: &Served, scope: &str) -> Result<IspId, Response> {
+    let caller = Caller::from_request_parts(parts, served).await;
     let caller = caller.map_err(IntoResponse::into_response)?;
     let isp_id = caller.require(scope).and_then(|()| isp_of(&caller, parts));
     isp_id.map_err(IntoResponse::into_response)

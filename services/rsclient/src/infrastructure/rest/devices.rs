@@ -1,8 +1,8 @@
 //! Devices: what holds for one and who decided so, and where it is on its way.
 
-use auth::{Caller, RS_READ, Verifier};
+use auth::{Caller, RS_READ};
 use axum::extract::{
-    FromRef, Path, Query, State,
+    Path, Query, State,
     rejection::{PathRejection, QueryRejection},
 };
 use events::{AccountId, Action, DeviceId, DeviceKind, EffectiveDevice, IspId, Revision, Text};
@@ -16,28 +16,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::Served;
 use crate::{
     app::App,
     application::{Explanation, Failure, explain_device, trace_device},
     domain::{ExplainedRule, FilteringNow, Provenance, Trace},
-    infrastructure::witnesses::Witnesses,
 };
 
-/// What the routes reach for.
-#[derive(Clone)]
-pub(super) struct Devices {
-    pub(super) app: App,
-    pub(super) witnesses: Witnesses,
-}
-
-impl FromRef<Devices> for Verifier {
-    fn from_ref(devices: &Devices) -> Self {
-        devices.app.verifier.clone()
-    }
-}
-
 /// The routes, without what they reach for.
-pub(super) fn described() -> OpenApiRouter<Devices> {
+pub(super) fn described() -> OpenApiRouter<Served> {
     OpenApiRouter::new().routes(routes!(effective)).routes(routes!(trace))
 }
 
@@ -146,7 +133,7 @@ impl From<Explanation> for Effective {
     security(("bearer" = ["rs:read"])),
 )]
 async fn effective(
-    State(Devices { app, .. }): State<Devices>,
+    State(app): State<App>,
     caller: Caller,
     device_id: Result<Path<String>, PathRejection>,
     wanted: Result<Query<Wanted>, QueryRejection>,

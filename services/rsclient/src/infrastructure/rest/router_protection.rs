@@ -2,12 +2,18 @@
 
 use axum::{extract::State, response::Response};
 use events::{Bounded, Ip, IpNetwork, IspId, RouterProtectionSettings};
+use openapi::{
+    refusals::{Always, Changed, Invalid, NotFound},
+    schema,
+};
 use problem::{Json, Problem};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    asked::{Reads, Writes, tagged},
+    Served,
+    asked::{IF_MATCH, Named, Reads, Writes, tagged},
     body::{Body, boolean, nullable},
 };
 use crate::{
@@ -15,6 +21,14 @@ use crate::{
     application::{change_router_protection, find_router_protection},
     domain::{Expected, ProtectionChange, RouterProtection, network, server_address},
 };
+
+/// The routes, without what they reach for.
+pub(super) fn described() -> OpenApiRouter<Served> {
+    OpenApiRouter::new()
+        .routes(routes!(show, set))
+        .routes(routes!(show_dns_allowed_list, set_dns_allowed_list))
+        .routes(routes!(show_allowed_list, set_allowed_list))
+}
 
 #[derive(Serialize)]
 struct DnsAllowedList<'a> {
@@ -26,7 +40,21 @@ struct AllowedList<'a> {
     allowed_list: &'a Bounded<IpNetwork>,
 }
 
-/// `GET /router-protection`
+/// Whether routers are protected, and where blocked traffic goes.
+#[utoipa::path(
+    get,
+    path = "/router-protection",
+    tag = "settings",
+    params(
+        Named,
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::RouterProtection,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid,
+    ),
+    security(("bearer" = ["rs:read"])),
+)]
 pub(super) async fn show(
     State(app): State<App>,
     Reads(isp_id): Reads,
@@ -34,7 +62,29 @@ pub(super) async fn show(
     find(&app, &isp_id).await.map(|it| settings(&it))
 }
 
-/// `PUT /router-protection`
+/// Protects routers or no more, and says where blocked traffic goes.
+#[utoipa::path(
+    put,
+    path = "/router-protection",
+    tag = "settings",
+    params(
+        Named,
+        ("If-Match" = Option<String>, Header, description = IF_MATCH),
+    ),
+    request_body(
+        content = schema::RouterProtection,
+        examples(
+            ("on" = (value = json!({"enabled": true, "block_page_ip": "192.0.2.1"}))),
+            ("off" = (value = json!({"enabled": false, "block_page_ip": null}))),
+        ),
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::RouterProtection,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid, Changed,
+    ),
+    security(("bearer" = ["rs:write"])),
+)]
 pub(super) async fn set(
     State(app): State<App>,
     Writes(isp_id, expected): Writes,
@@ -48,7 +98,21 @@ pub(super) async fn set(
     self::change(&app, &isp_id, &expected, &change).await.map(|it| settings(&it))
 }
 
-/// `GET /router-protection/dns-allowed-list`
+/// The name servers that homes may use.
+#[utoipa::path(
+    get,
+    path = "/router-protection/dns-allowed-list",
+    tag = "settings",
+    params(
+        Named,
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::DnsAllowedList,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid,
+    ),
+    security(("bearer" = ["rs:read"])),
+)]
 pub(super) async fn show_dns_allowed_list(
     State(app): State<App>,
     Reads(isp_id): Reads,
@@ -56,7 +120,29 @@ pub(super) async fn show_dns_allowed_list(
     find(&app, &isp_id).await.map(|it| dns_allowed_list(&it))
 }
 
-/// `PUT /router-protection/dns-allowed-list`
+/// Sets the name servers that homes may use.
+#[utoipa::path(
+    put,
+    path = "/router-protection/dns-allowed-list",
+    tag = "settings",
+    params(
+        Named,
+        ("If-Match" = Option<String>, Header, description = IF_MATCH),
+    ),
+    request_body(
+        content = schema::DnsAllowedList,
+        examples(
+            ("two servers" = (value = json!({"dns_allowed_list": ["192.0.2.53", "2001:db8::35"]}))),
+            ("none" = (value = json!({"dns_allowed_list": []}))),
+        ),
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::DnsAllowedList,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid, Changed,
+    ),
+    security(("bearer" = ["rs:write"])),
+)]
 pub(super) async fn set_dns_allowed_list(
     State(app): State<App>,
     Writes(isp_id, expected): Writes,
@@ -68,7 +154,21 @@ pub(super) async fn set_dns_allowed_list(
     self::change(&app, &isp_id, &expected, &change).await.map(|it| dns_allowed_list(&it))
 }
 
-/// `GET /router-protection/allowed-list`
+/// The networks that routers may be managed from.
+#[utoipa::path(
+    get,
+    path = "/router-protection/allowed-list",
+    tag = "settings",
+    params(
+        Named,
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::AllowedList,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid,
+    ),
+    security(("bearer" = ["rs:read"])),
+)]
 pub(super) async fn show_allowed_list(
     State(app): State<App>,
     Reads(isp_id): Reads,
@@ -76,7 +176,29 @@ pub(super) async fn show_allowed_list(
     find(&app, &isp_id).await.map(|it| allowed_list(&it))
 }
 
-/// `PUT /router-protection/allowed-list`
+/// Sets the networks that routers may be managed from.
+#[utoipa::path(
+    put,
+    path = "/router-protection/allowed-list",
+    tag = "settings",
+    params(
+        Named,
+        ("If-Match" = Option<String>, Header, description = IF_MATCH),
+    ),
+    request_body(
+        content = schema::AllowedList,
+        examples(
+            ("a network and an address" = (value = json!({"allowed_list": ["198.51.100.0/24", "203.0.113.7"]}))),
+            ("none" = (value = json!({"allowed_list": []}))),
+        ),
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::AllowedList,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid, Changed,
+    ),
+    security(("bearer" = ["rs:write"])),
+)]
 pub(super) async fn set_allowed_list(
     State(app): State<App>,
     Writes(isp_id, expected): Writes,

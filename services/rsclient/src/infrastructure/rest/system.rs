@@ -2,11 +2,17 @@
 
 use axum::{extract::State, response::Response};
 use events::{AdvancedConfiguration, IspId, LanProtection, Text};
+use openapi::{
+    refusals::{Always, Changed, Invalid, NotFound},
+    schema,
+};
 use problem::{Json, Problem};
 use serde_json::Value;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    asked::{Reads, Writes, tagged},
+    Served,
+    asked::{IF_MATCH, Named, Reads, Writes, tagged},
     body::{Body, boolean, text},
 };
 use crate::{
@@ -20,7 +26,28 @@ const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// Longest name of a feature.
 const FEATURE_CHARS_MAX: usize = 64;
 
-/// `GET /lan-protection`
+/// The routes, without what they reach for.
+pub(super) fn described() -> OpenApiRouter<Served> {
+    OpenApiRouter::new()
+        .routes(routes!(show_lan_protection, set_lan_protection))
+        .routes(routes!(show_advanced, set_advanced))
+}
+
+/// What protects homes from inside.
+#[utoipa::path(
+    get,
+    path = "/lan-protection",
+    tag = "settings",
+    params(
+        Named,
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::LanProtection,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid,
+    ),
+    security(("bearer" = ["rs:read"])),
+)]
 pub(super) async fn show_lan_protection(
     State(app): State<App>,
     Reads(isp_id): Reads,
@@ -28,7 +55,28 @@ pub(super) async fn show_lan_protection(
     find(&app, &isp_id).await.map(|it| tagged(it.revision, &it.lan_protection))
 }
 
-/// `PUT /lan-protection`
+/// Sets what protects homes from inside.
+#[utoipa::path(
+    put,
+    path = "/lan-protection",
+    tag = "settings",
+    params(
+        Named,
+        ("If-Match" = Option<String>, Header, description = IF_MATCH),
+    ),
+    request_body(
+        content = schema::LanProtection,
+        examples(
+            ("all of it" = (value = json!({"enabled": true, "isolate_iot": true, "arp_guard": true}))),
+        ),
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::LanProtection,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid, Changed,
+    ),
+    security(("bearer" = ["rs:write"])),
+)]
 pub(super) async fn set_lan_protection(
     State(app): State<App>,
     Writes(isp_id, expected): Writes,
@@ -44,7 +92,21 @@ pub(super) async fn set_lan_protection(
     Ok(tagged(held.revision, &held.lan_protection))
 }
 
-/// `GET /advanced-configuration`
+/// What experts have set.
+#[utoipa::path(
+    get,
+    path = "/advanced-configuration",
+    tag = "settings",
+    params(
+        Named,
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::AdvancedConfiguration,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid,
+    ),
+    security(("bearer" = ["rs:read"])),
+)]
 pub(super) async fn show_advanced(
     State(app): State<App>,
     Reads(isp_id): Reads,
@@ -52,7 +114,28 @@ pub(super) async fn show_advanced(
     find(&app, &isp_id).await.map(|it| tagged(it.revision, &it.advanced))
 }
 
-/// `PUT /advanced-configuration`
+/// Sets what experts set.
+#[utoipa::path(
+    put,
+    path = "/advanced-configuration",
+    tag = "settings",
+    params(
+        Named,
+        ("If-Match" = Option<String>, Header, description = IF_MATCH),
+    ),
+    request_body(
+        content = schema::AdvancedConfiguration,
+        examples(
+            ("more in the log" = (value = json!({"log_level": "debug", "telemetry": true, "features": {"beta": true}}))),
+        ),
+    ),
+    responses(
+        (status = 200, description = "What holds.", body = schema::AdvancedConfiguration,
+            headers(("ETag" = String, description = "The tag of this state."))),
+        Always, NotFound, Invalid, Changed,
+    ),
+    security(("bearer" = ["rs:write"])),
+)]
 pub(super) async fn set_advanced(
     State(app): State<App>,
     Writes(isp_id, expected): Writes,

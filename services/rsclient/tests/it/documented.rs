@@ -1,0 +1,112 @@
+//! The document of the REST API: it is served, and what it says is so.
+
+use reqwest::{Method, RequestBuilder};
+use rsclient::infrastructure::rest::document;
+use serde_json::{Value, json};
+use testkit::documents::{Operation, fits, operations};
+
+use crate::rest::{BOTH, Rest};
+
+fn told() -> Value {
+    serde_json::from_str(&openapi::text(&document())).unwrap()
+}
+
+/// A service with a device, and a package that may be used.
+async fn start() -> Rest {
+    let rest = Rest::start().await;
+    let service = &rest.service;
+    service.done("AccountCreated", service.account(1, json!({}))).await;
+    service.done("DeviceCreated", service.device("d", 1, json!({}))).await;
+    let package =
+        json!({"agent_package_id": service.id("p"), "version": "1.0.0", "models": ["hg-8000"]});
+    let listed = json!({"isp_id": service.isp, "revision": 1, "packages": [package]});
+    service.done("RSAgentsUpdated", listed).await;
+    rest
+}
+
+fn place(rest: &Rest, operation: &Operation) -> String {
+    let place = operation.path.replace("{device_id}", &rest.service.id("d"));
+    place.replace("{agent_package_id}", &rest.service.id("p"))
+}
+
+/// The status, once the answer is found to be as the document says.
+async fn hold(api: &Value, operation: &Operation, what: &str, request: RequestBuilder) -> u16 {
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    let media_type = answer.headers().get("content-type");
+    let media_type = media_type.map(|it| it.to_str().unwrap().to_owned());
+    let tagged = answer.headers().contains_key("etag");
+    let body = answer.json().await.unwrap();
+    let held = operation.answers(api, status, media_type.as_deref(), &body);
+    held.unwrap_or_else(|it| panic!("{what}: {it:#}"));
+    let tag = &operation.told["responses"]["200"]["headers"]["ETag"];
+    assert_eq!(tagged, status == 200 && tag.is_object(), "{what}");
+    status
+}
+
+#[tokio::test]
+async fn every_example_of_the_document_is_answered_as_the_document_says() {
+    let (rest, api) = (start().await, told());
+    let mut ran = Vec::new();
+    for operation in operations(&api) {
+        let method: Method = operation.method.parse().unwrap();
+        for (name, body) in operation.examples() {
+            let what = format!("{method} {} ({name})", operation.path);
+            let request = rest.request(method.clone(), &place(&rest, &operation));
+            let mut request = request.bearer_auth(rest.token(BOTH));
+            if let Some(body) = &body {
+                let fit = fits(&api, operation.body_schema(), body);
+                fit.unwrap_or_else(|it| panic!("{what}: {it:#}"));
+                request = request.json(body);
+            }
+            assert_eq!(hold(&api, &operation, &what, request).await, 200, "{what}");
+            ran.push(what);
+        }
+    }
+    assert_eq!(ran.len(), 18, "{ran:?}");
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem_as_the_document_says() {
+    let (rest, api) = (start().await, told());
+    for operation in operations(&api) {
+        let method: Method = operation.method.parse().unwrap();
+        let scope = operation.told["security"][0]["bearer"][0].as_str().unwrap();
+        let other = if scope == "rs:read" { "rs:write" } else { "rs:read" };
+        let request = |query: &str| {
+            let place = format!("{}{query}", place(&rest, &operation));
+            let request = rest.request(method.clone(), &place);
+            request.header("content-type", "application/json").body("[")
+        };
+        let what = format!("{method} {}", operation.path);
+        let bare = hold(&api, &operation, &what, request("")).await;
+        let wrong = request("").bearer_auth(rest.token(other));
+        let wrong = hold(&api, &operation, &what, wrong).await;
+        let foreign = request("?isp_id=nobody").bearer_auth(rest.token(scope));
+        let foreign = hold(&api, &operation, &what, foreign).await;
+        assert_eq!([bare, wrong, foreign], [401, 403, 404], "{what}");
+        if method == Method::PUT {
+            let broken = request("").bearer_auth(rest.token(scope));
+            assert_eq!(hold(&api, &operation, &what, broken).await, 422, "{what}");
+            let late = rest.request(method.clone(), &place(&rest, &operation));
+            let late = late.bearer_auth(rest.token(scope)).header("if-match", "\"7\"");
+            let late = late.json(&operation.examples()[0].1.clone().unwrap());
+            assert_eq!(hold(&api, &operation, &what, late).await, 412, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_are_served_to_everybody() {
+    let (rest, api) = (Rest::start().await, told());
+    let get = async |path: &str| {
+        let answer = rest.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.text().await.unwrap()
+    };
+    assert_eq!(get("/openapi.json").await, openapi::text(&document()));
+    let page = get("/docs").await;
+    for it in operations(&api) {
+        assert!(page.contains(&it.path), "{}", it.path);
+    }
+}
