@@ -149,14 +149,6 @@ impl Items {
 }
 
 impl<P: Payload> Task<P> {
-    /// The records, where it has such.
-    pub fn items(&self) -> Option<&Items> {
-        match &self.requests {
-            Requests::Items(items) => Some(items),
-            Requests::Children(_) => None,
-        }
-    }
-
     /// Counts how records ended; answers the failures, and whether anything has changed.
     pub fn fold_results(&mut self, results: &[AppliedReply], now: At) -> (bool, Vec<Failure>) {
         let (job_id, task_id) = (self.job_id.clone(), self.id.clone());

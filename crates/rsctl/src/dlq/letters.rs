@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use eventbus::{
     letters::{Entry, Extent, Letter, Mark, Place, extent, read},
-    onlooker::topics,
+    onlooker::{Unreadable, topics},
 };
 use events::topics::dead_letter_topic;
 use rdkafka::ClientConfig;
@@ -129,7 +129,7 @@ pub(crate) struct Reading<'a> {
     topic: String,
     selection: &'a Selection,
     letters: mpsc::Receiver<Letter>,
-    reader: JoinHandle<Result<()>>,
+    reader: JoinHandle<Result<(), Unreadable>>,
     found: usize,
 }
 

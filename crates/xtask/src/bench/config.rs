@@ -51,7 +51,10 @@ pub(super) async fn measure(devices: usize, folder: &RunFolder) -> Result<Map<St
     let gain = of("sync_per_s_batched") / of("sync_per_s_one_by_one");
     figures.insert("batched_gain".to_owned(), json!(rounded(gain, 2)));
     let soon = figures["put_to_hsbe_p50_ms"].as_f64().is_some_and(|it| it <= 50.0);
-    figures.insert("bars".to_owned(), json!({"put_to_hsbe_p50_ms": soon, "batched_gain": gain >= 1.3}));
+    figures.insert(
+        "bars".to_owned(),
+        json!({"put_to_hsbe_p50_ms": soon, "batched_gain": gain >= 1.3}),
+    );
     Ok(figures)
 }
 
@@ -118,7 +121,11 @@ async fn arrival(fleet: &Fleet, resource: &str, list: &Value) -> Result<Timestam
         let history = fleet.simulator().history("system", resource).await?;
         let mut entries = history.as_array().into_iter().flatten();
         if let Some(entry) = entries.find(|it| it["body"]["allowed"] == *list) {
-            return entry["time"].as_str().context("an arrival has a time")?.parse().context("a time");
+            return entry["time"]
+                .as_str()
+                .context("an arrival has a time")?
+                .parse()
+                .context("a time");
         }
         ensure!(began.elapsed() < ARRIVAL_LIMIT, "a change did not arrive: {resource}");
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -143,7 +150,7 @@ async fn sync(
     let options = options.set(Service::Simulator, "HSBE_SIM__LATENCY_MS", LATENCY_MS);
     let options = options.set(Service::RsAdaptor, "RSADAPTOR__BATCH__ITEMS_MAX", items_max);
     let mut fleet = Fleet::start(options, folder.path()).await?;
-    let mut source = Source::of(devices);
+    let source = Source::of(devices);
     provision(&mut fleet, &source).await?;
     fleet.simulator().forget().await?;
     let ended = forced_sync(&fleet.jobs()?, json!({}), limit(devices)).await?;

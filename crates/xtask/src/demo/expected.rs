@@ -254,7 +254,9 @@ fn deciders(of: &Levels<'_>) -> Value {
     let levels = said_by_levels(of);
     let active = of.account["status"] == "active";
     let mut made = Map::new();
-    for (service, leaves) in levels[levels.len() - 1].1["services"].as_object().into_iter().flatten() {
+    for (service, leaves) in
+        levels[levels.len() - 1].1["services"].as_object().into_iter().flatten()
+    {
         for leaf in leaves.as_object().into_iter().flatten().map(|it| it.0) {
             let nearest = levels.iter().find(|it| !it.1["services"][service][leaf].is_null());
             let decider = nearest.map_or("default", |it| it.0);

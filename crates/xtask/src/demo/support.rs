@@ -37,7 +37,8 @@ pub(super) async fn act(fleet: &Fleet, folder: &RunFolder, progress: &Progress) 
     let isp = fleet.isp(ISP)?;
     progress.say("an ISP protects its routers by REST");
     let router_protection_ms = protect(fleet, &isp).await?;
-    progress.say("one device is protected, one waits for its account, one is refused by the backend");
+    progress
+        .say("one device is protected, one waits for its account, one is refused by the backend");
     provide(fleet).await?;
     let mut stories = Vec::new();
     for (device, verdict) in DEVICES {
@@ -84,7 +85,7 @@ async fn provide(fleet: &Fleet) -> Result<()> {
         event_type: "DeviceCreated".to_owned(),
         ..Event::provision(device("d-pending", "a-unknown"))
     };
-    sender.send(&alone).await
+    sender.send(&alone).await.map(drop)
 }
 
 /// Waits until this is what a trace comes to.
@@ -107,7 +108,8 @@ async fn why(fleet: &Fleet, folder: &RunFolder, device: &str) -> Result<String> 
     let url = format!("http://{}", fleet.address(Service::RsClient, 0, "http")?);
     let key = key.to_str().context("the folder's name is UTF-8")?;
     let arguments = ["rsctl", "why", "device", device, "--url", &url, "--key", key];
-    let command = CommandLine::try_parse_from(arguments.into_iter().chain(["--issuer", "operators"]))?;
+    let command =
+        CommandLine::try_parse_from(arguments.into_iter().chain(["--issuer", "operators"]))?;
     let mut printed = Vec::new();
     rsctl::run(&command, &mut printed).await?;
     Ok(String::from_utf8(printed)?)

@@ -178,8 +178,8 @@ async fn what_was_set_aside_is_told_with_why_and_where_it_lies() {
     };
     let payload = json!({"device_id": home.device, "revision": revision}).to_string();
     let topic = format!("{SAID}.rsadaptor.dlq");
-    let place =
-        sender.send_raw(&topic, Some(&home.device), &dead("422: malformed"), payload.as_bytes());
+    let headers = dead("422: malformed");
+    let place = sender.send_raw(&topic, Some(&home.device), &headers, payload.as_bytes());
     let (partition, offset) = place.await.unwrap();
     let foreign = unique("d");
     sender.send_raw(&topic, Some(&foreign), &dead("other"), payload.as_bytes()).await.unwrap();

@@ -81,7 +81,7 @@ async fn every_refusal_is_a_problem_as_the_document_says() {
         let what = format!("{method} {place}");
         let mut seen = Vec::new();
         for token in [None, Some(token(other)), Some(token(scope))] {
-            let request = service.request(method.clone(), &place).query(&[("limit", "0")]);
+            let request = service.request(method.clone(), &format!("{place}?limit=0"));
             let request = request.header("content-type", "application/json").body("[");
             let request = match token {
                 Some(token) => request.bearer_auth(token),

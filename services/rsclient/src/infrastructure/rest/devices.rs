@@ -160,7 +160,7 @@ async fn effective(
     security(("bearer" = ["rs:read"])),
 )]
 async fn trace(
-    State(Devices { app, witnesses }): State<Devices>,
+    State(Served { app, witnesses }): State<Served>,
     caller: Caller,
     device_id: Result<Path<String>, PathRejection>,
     wanted: Result<Query<Wanted>, QueryRejection>,

@@ -11,7 +11,7 @@ use events::{AccountId, IspId, JobId, SyncMode, SyncScope, Text};
 use openapi::schema;
 use problem::{Json, Kind, Problem};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use utoipa::ToSchema;
@@ -26,7 +26,7 @@ const PAGE_ITEMS_MAX: u32 = 500;
 const QUERY_BYTES_MAX: usize = 1_024;
 
 /// The body of `POST /subsystems/rs/full-sync`.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StartBody {
     /// Which homes; without it, all that the caller may reach.
@@ -45,7 +45,7 @@ pub(super) struct StartBody {
     on_running: Option<OnRunningBody>,
 }
 
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 struct ScopeBody {
     /// One ISP.
@@ -59,7 +59,7 @@ struct ScopeBody {
     model: Option<Text>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum OnRunningBody {
     Return,
@@ -68,13 +68,13 @@ enum OnRunningBody {
 }
 
 /// The body of `POST /subsystems/rs/jobs/{job_id}`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SteerBody {
     action: ActionBody,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum ActionBody {
     Cancel,
