@@ -43,10 +43,13 @@ fn tell_device(trace: &Value, table: &mut Table) {
 fn tell_way(trace: &Value, table: &mut Table) {
     let stored = &trace["stored"];
     let what = if stored["deleted"] == true { "a deletion, revision" } else { "revision" };
-    row(table, "stored", words([owned(what), text(&stored["revision"]), at(&stored["at"])]));
+    if let Some(revision) = text(&stored["revision"]) {
+        row(table, "stored", words([owned(what), Some(revision), at(&stored["at"])]));
+    }
     row(table, "pending", text(&trace["pending"]["why"]));
     row(table, "command waits", text(&trace["pending_action"]["name"]));
-    row(table, "should hold", words([owned("revision"), text(&trace["effective_revision"])]));
+    let wanted = text(&trace["effective_revision"]).map(|it| format!("revision {it}"));
+    row(table, "should hold", wanted);
     let published = &trace["published"];
     if published.is_object() {
         let event = text(&published["event"]);

@@ -220,8 +220,10 @@ impl Packages {
         if !wanted.is_empty() {
             free.insert("reserved", doc! { "$ne": true });
         }
+        let mut is_new = true;
         if let Expected::OneOf(revisions) = expected {
-            let zero = revisions.contains(&Revision::default()).then_some(Bson::Null);
+            is_new = revisions.contains(&Revision::default());
+            let zero = is_new.then_some(Bson::Null);
             let numbers = revisions.iter().map(|it| it.as_i64().into());
             let tags: Vec<Bson> = numbers.chain(zero).collect();
             free.insert("association.revision", doc! { "$in": tags });
@@ -239,16 +241,21 @@ impl Packages {
         } }];
         for _ in 0..ATTEMPTS_MAX {
             let changed = self.documents.find_one_and_update(free.clone(), change.clone());
-            let changed = changed.upsert(true).return_document(ReturnDocument::After).await;
+            let changed = changed.upsert(is_new).return_document(ReturnDocument::After).await;
             match changed {
-                Ok(changed) => {
-                    let association = changed.and_then(|it| it.association).unwrap_or_default();
-                    return Ok(Associated::Yes(association));
+                Ok(Some(changed)) => {
+                    return Ok(Associated::Yes(changed.association.unwrap_or_default()));
                 }
+                Ok(None) => (),
                 Err(err) if is_duplicate_key(&err) => (),
                 Err(err) => return Err(err.into()),
             }
-            let Some(held) = self.find(id).await? else { continue };
+            let Some(held) = self.find(id).await? else {
+                if !is_new {
+                    return Ok(Associated::Changed);
+                }
+                continue;
+            };
             if held.isp_id.as_ref().is_some_and(|it| it != isp_id) {
                 return Ok(Associated::Foreign);
             }

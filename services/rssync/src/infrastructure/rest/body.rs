@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use auth::{Caller, SYNC_WRITE};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
 };
 use events::{AccountId, IspId, JobId, SyncMode, SyncScope, Text};
 use openapi::schema;
@@ -16,7 +18,9 @@ use serde::{
 };
 use utoipa::ToSchema;
 
-use crate::{application::Action, domain::OnRunning, domain::Start, settings::JobSettings};
+use crate::{
+    app::App, application::Action, domain::OnRunning, domain::Start, settings::JobSettings,
+};
 
 /// Items of a page where the caller does not say how many.
 const PAGE_ITEMS: u32 = 50;
@@ -24,6 +28,20 @@ const PAGE_ITEMS: u32 = 50;
 const PAGE_ITEMS_MAX: u32 = 500;
 /// Longest text of a query.
 const QUERY_BYTES_MAX: usize = 1_024;
+
+/// Somebody who may start and steer jobs; others are told so before their bodies are looked at.
+pub(super) struct Steers(pub(super) Caller);
+
+impl FromRequestParts<App> for Steers {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let caller = Caller::from_request_parts(parts, app).await;
+        let caller = caller.map_err(IntoResponse::into_response)?;
+        caller.require(SYNC_WRITE).map_err(IntoResponse::into_response)?;
+        Ok(Self(caller))
+    }
+}
 
 /// The body of `POST /subsystems/rs/full-sync`.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]

@@ -1,6 +1,6 @@
 //! Jobs: started, listed, shown, steered.
 
-use auth::{Caller, SYNC_READ, SYNC_WRITE};
+use auth::{Caller, SYNC_READ};
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -16,7 +16,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::{
-    Asked, FailureQuery, JobOfPath, OrEmpty, PageQuery, StartBody, SteerBody, wants_representation,
+    Asked, FailureQuery, JobOfPath, OrEmpty, PageQuery, StartBody, SteerBody, Steers,
+    wants_representation,
 };
 use crate::{
     app::App,
@@ -68,11 +69,10 @@ pub(super) struct Page {
 )]
 pub(super) async fn start(
     State(app): State<App>,
-    caller: Caller,
+    Steers(caller): Steers,
     headers: HeaderMap,
     OrEmpty(body): OrEmpty<StartBody>,
 ) -> Result<Response, Problem> {
-    caller.require(SYNC_WRITE)?;
     let wanted = body.start(&app.settings.jobs)?;
     let job = start_job(&app, &caller, wanted).await.map_err(Failure::problem)?;
     let job = job_of(&job);
@@ -155,11 +155,10 @@ pub(super) async fn show(
 )]
 pub(super) async fn steer(
     State(app): State<App>,
-    caller: Caller,
+    Steers(caller): Steers,
     JobOfPath(job_id): JobOfPath,
     OrEmpty(body): OrEmpty<SteerBody>,
 ) -> Result<StatusCode, Problem> {
-    caller.require(SYNC_WRITE)?;
     steer_job(&app, &caller, &job_id, body.action()).await.map_err(Failure::problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
