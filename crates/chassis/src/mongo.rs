@@ -70,12 +70,9 @@ pub async fn connect(settings: &MongoSettings) -> anyhow::Result<Database> {
 
 /// Whether a write failed because a document with this `_id` is there already.
 pub fn is_duplicate_key(error: &mongodb::error::Error) -> bool {
-    match &*error.kind {
-        ErrorKind::Write(WriteFailure::WriteError(it)) => it.code == DUPLICATE_KEY,
-        // What finds and changes in one is a command, not a write.
-        ErrorKind::Command(it) => it.code == DUPLICATE_KEY,
-        _ => false,
-    }
+    // What finds and changes in one is a command, not a write.
+    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(it)) if it.code == DUPLICATE_KEY)
+        || matches!(&*error.kind, ErrorKind::Command(it) if it.code == DUPLICATE_KEY)
 }
 
 /// Asks whether the server answers.

@@ -111,10 +111,8 @@ impl Rest {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .body(Full::new(batch::body(entries)));
         let (answer, body) = self.send(Call::Post, ResourceKind::Device, request).await;
-        match answer {
-            Answer::Done { http_status } => batch::read(http_status, &body, entries.len()),
-            whole => BatchAnswer::Whole(whole),
-        }
+        let Answer::Done { http_status } = answer else { return BatchAnswer::Whole(answer) };
+        batch::read(http_status, &body, entries.len())
     }
 
     pub(crate) async fn status(&self) -> Result<Status, Answer> {

@@ -54,10 +54,13 @@ pub struct Outbox<T> {
     inner: Arc<Inner<T>>,
 }
 
+/// What says the present state of a document.
+type Messages<T> = Box<dyn Fn(&T) -> Vec<EventBusMessage> + Send + Sync>;
+
 struct Inner<T> {
     documents: Collection<Document>,
     bus: EventBusProducer,
-    messages: Box<dyn Fn(&T) -> Vec<EventBusMessage> + Send + Sync>,
+    messages: Messages<T>,
     soon: Soon,
     under_way: TaskTracker,
 }

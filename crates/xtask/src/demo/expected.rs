@@ -226,7 +226,9 @@ fn flags(router: &Value) -> Option<Value> {
         return None;
     }
     let whole = |it: Value| if it.is_null() { json!({}) } else { it };
-    Some(json!({"flags": whole(flags), "upload_intervals": whole(intervals)}))
+    let (flags, intervals) = (whole(flags), whole(intervals));
+    let none = flags == json!({}) && intervals == json!({});
+    (!none).then(|| json!({"flags": flags, "upload_intervals": intervals}))
 }
 
 /// Each leaf from the nearest level that has it.

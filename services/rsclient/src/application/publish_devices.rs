@@ -9,7 +9,9 @@ use crate::{
     SOURCE,
     app::App,
     application::{Cause, Failure, read::Read},
-    domain::{Device, Inputs, Publication, Published, changed_flags, publication},
+    domain::{
+        Device, Inputs, Publication, Published, changed_flags, publication, puts_flags_in_doubt,
+    },
     infrastructure::store::DevicesOf,
 };
 
@@ -157,12 +159,11 @@ async fn said<'a>(
         Publication::Removed(event) => return Ok(vec![(device, event)]),
         Publication::Nothing => return Ok(Vec::new()),
     };
-    let ours = match device.published {
-        Published::Live => true,
-        Published::Never | Published::Removed => {
-            app.store.devices.mark_live(&device.id, device.rs_revision).await?
-        }
-    };
-    let events = [Some(event), changed_flags(inputs)].into_iter().flatten();
+    let flags = changed_flags(inputs);
+    let in_doubt = puts_flags_in_doubt(device, flags.as_ref());
+    let is_marked = device.published == Published::Live && (device.flags_in_doubt || !in_doubt);
+    let (id, read) = (&device.id, device.rs_revision);
+    let ours = is_marked || app.store.devices.mark_live(id, read, in_doubt).await?;
+    let events = [Some(event), flags].into_iter().flatten();
     Ok(events.filter(|_| ours).map(|it| (device, it)).collect())
 }

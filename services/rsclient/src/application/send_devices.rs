@@ -154,7 +154,7 @@ async fn mark_live(
         | RsProvisioningEvent::RSCustomFlagsUpdated(_)
         | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(_) => false,
     });
-    let marks = unsaid.map(|(_, it, _)| app.store.devices.mark_live(&it.id, it.rs_revision));
+    let marks = unsaid.map(|(_, it, _)| app.store.devices.mark_live(&it.id, it.rs_revision, false));
     try_join_all(marks).await?;
     Ok(())
 }

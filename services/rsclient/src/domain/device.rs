@@ -35,6 +35,9 @@ pub struct Device {
     /// Routers: the flags and intervals that were said last, while it is served.
     #[serde(default)]
     pub told_flags: Option<ToldFlags>,
+    /// Whether something else may have been said of them since: it is noted before it is said.
+    #[serde(default)]
+    pub flags_in_doubt: bool,
     /// When provisioning's last word was written, in Unix milliseconds.
     #[serde(default)]
     pub saved_at_ms: Option<i64>,

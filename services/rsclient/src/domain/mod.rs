@@ -31,7 +31,7 @@ pub use provenance::{
     Because, Explained, ExplainedRule, FilteringNow, LeafValue, LevelSaid, Overruled, Provenance,
     explained,
 };
-pub use sync::{FLAGS, changed_flags, flags_again, said_again, split_key};
+pub use sync::{FLAGS, changed_flags, flags_again, puts_flags_in_doubt, said_again, split_key};
 pub use system::{Expected, ProtectionChange, RouterProtection, SystemChange, SystemConfiguration};
 pub use system_keys::{SystemDocument, entity_of_key};
 pub use trace::{

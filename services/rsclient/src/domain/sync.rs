@@ -38,17 +38,18 @@ pub fn flags_again(inputs: Inputs<'_>) -> Option<RsProvisioningEvent> {
     Some(RsProvisioningEvent::RSCustomFlagsUpdated(router_flags(inputs.device, whole)))
 }
 
-/// Says which flags and intervals a router has, where that has changed since it was said last.
+/// Says which flags and intervals a router has, where that has changed since it was said last. Flags that it has no more
+/// are said to be none.
 pub fn changed_flags(inputs: Inputs<'_>) -> Option<RsProvisioningEvent> {
     let device = inputs.device;
-    let whole = flags_of(inputs)?;
+    device.state.as_ref().filter(|it| it.kind == DeviceKind::Router && inputs.is_live())?;
+    let whole = flags_of(inputs).unwrap_or_default();
     // What was said of a router that was taken back went with it.
     let told = device.told_flags.as_ref().filter(|_| device.published == Published::Live);
-    if told == Some(&whole) {
+    let told = told.cloned().unwrap_or_default();
+    if told == whole && !device.flags_in_doubt {
         return None;
     }
-    let none = ToldFlags::default();
-    let told = told.unwrap_or(&none);
     let only_intervals =
         told.flags == whole.flags && told.upload_intervals != whole.upload_intervals;
     let said = router_flags(device, whole);
@@ -56,6 +57,13 @@ pub fn changed_flags(inputs: Inputs<'_>) -> Option<RsProvisioningEvent> {
         true => RsProvisioningEvent::RSRouterUploadIntervalsUpdated(said),
         false => RsProvisioningEvent::RSCustomFlagsUpdated(said),
     })
+}
+
+/// Whether what was said of a router's flags is in doubt once this is said of the device: they are said with it, or go
+/// with the router that it is no more.
+pub fn puts_flags_in_doubt(device: &Device, flags: Option<&RsProvisioningEvent>) -> bool {
+    let is_router = device.state.as_ref().is_some_and(|it| it.kind == DeviceKind::Router);
+    flags.is_some() || (!is_router && device.told_flags.is_some())
 }
 
 /// The flags and intervals of a router that is served, where it has any.

@@ -40,6 +40,7 @@ async fn the_flags_of_a_router_are_said_behind_it_and_again_only_where_they_chan
         RSDeviceUpdated r
         RSCustomFlagsUpdated r {"dns_over_tls":false}
         RSDeviceUpdated r
+        RSCustomFlagsUpdated r {}
         RSDeviceCreated t"#]]
     .assert_eq(&service.said("/flags").await);
     let all = service.published().await;
@@ -65,6 +66,30 @@ async fn a_router_that_comes_back_has_its_flags_said_again() {
         RSDeviceDeleted r
         RSDeviceCreated r
         RSCustomFlagsUpdated r {"x":true}
+        RSDeviceUpdated r"#]]
+    .assert_eq(&service.said("/flags").await);
+}
+
+#[tokio::test]
+async fn a_router_that_was_something_else_meanwhile_has_its_flags_said_again() {
+    let service = Service::start().await;
+    service.done("AccountCreated", service.account(1, json!({}))).await;
+    let flags = json!({"flags": {"x": true}});
+    service.done("DeviceCreated", service.device("r", 1, router(flags.clone()))).await;
+    service.done("DeviceUpdated", service.device("r", 2, json!({}))).await;
+    service.done("DeviceUpdated", service.device("r", 3, json!({}))).await;
+    service.done("DeviceUpdated", service.device("r", 4, router(flags))).await;
+    service.done("DeviceUpdated", service.device("r", 5, router(json!({})))).await;
+    service.done("DeviceUpdated", service.device("r", 6, router(json!({})))).await;
+    expect![[r#"
+        RSDeviceCreated r
+        RSCustomFlagsUpdated r {"x":true}
+        RSDeviceUpdated r
+        RSDeviceUpdated r
+        RSDeviceUpdated r
+        RSCustomFlagsUpdated r {"x":true}
+        RSDeviceUpdated r
+        RSCustomFlagsUpdated r {}
         RSDeviceUpdated r"#]]
     .assert_eq(&service.said("/flags").await);
 }

@@ -10,7 +10,7 @@ use hs_admin::{Answer, BatchAnswer, BatchEntry, HsAdmin};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use crate::infrastructure::gather::{Gather, Gathering, Lost};
+use crate::infrastructure::gather::{Gather, Gathering};
 
 /// How devices are put together.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl Batches {
     }
 
     pub(super) async fn ask(&self, question: Question) -> Told {
-        self.0.ask(question).await.unwrap_or_else(|Lost| Told::NotSent)
+        self.0.ask(question).await.unwrap_or(Told::NotSent)
     }
 }
 

@@ -203,13 +203,23 @@ impl Devices {
         super::these(&self.documents, &ids).await
     }
 
-    /// Notes that a device is about to be published as served, unless its revision was raised since it was read:
-    /// then somebody else publishes it, with everything that is known here and more.
+    /// Notes that a device is about to be published as served, and whether that puts its flags in doubt, unless its
+    /// revision was raised since it was read: then somebody else publishes it, with everything that is known here and
+    /// more.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn mark_live(&self, id: &DeviceId, read: Revision) -> Result<bool, StoreError> {
-        let mark = doc! { "$set": { "published": "live" } };
+    pub async fn mark_live(
+        &self,
+        id: &DeviceId,
+        read: Revision,
+        flags_in_doubt: bool,
+    ) -> Result<bool, StoreError> {
+        let mut live = doc! { "published": "live" };
+        if flags_in_doubt {
+            live.insert("flags_in_doubt", true);
+        }
+        let mark = doc! { "$set": live };
         let result = self.documents.update_one(unraised(id, read), mark).await?;
         Ok(result.matched_count == 1)
     }
@@ -219,7 +229,8 @@ impl Devices {
     /// # Errors
     /// The store does not answer.
     pub async fn mark_removed(&self, id: &DeviceId, read: Revision) -> Result<(), StoreError> {
-        let mark = doc! { "$set": { "published": "removed" }, "$unset": { "told_flags": "" } };
+        let flags = doc! { "told_flags": "", "flags_in_doubt": "" };
+        let mark = doc! { "$set": { "published": "removed" }, "$unset": flags };
         self.documents.update_one(unraised(id, read), mark).await?;
         Ok(())
     }
@@ -233,7 +244,8 @@ impl Devices {
             flags: told.flags.clone(),
             upload_intervals: told.upload_intervals.clone(),
         };
-        let mark = doc! { "$set": { "told_flags": to_bson(&flags)? } };
+        let set = doc! { "told_flags": to_bson(&flags)? };
+        let mark = doc! { "$set": set, "$unset": { "flags_in_doubt": "" } };
         self.documents.update_one(unraised(&told.device_id, told.revision), mark).await?;
         Ok(())
     }
