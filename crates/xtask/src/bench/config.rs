@@ -63,7 +63,9 @@ async fn rest(
     folder: &RunFolder,
     figures: &mut Map<String, Value>,
 ) -> Result<()> {
-    let fleet = Fleet::start(options(servers), folder.path()).await?;
+    // The broker is new.
+    let options = FleetOptions { used_broker: false, ..options(servers) };
+    let fleet = Fleet::start(options, folder.path()).await?;
     let isps: Vec<Isp> =
         (0..CALLERS).map(|it| fleet.isp(&format!("isp-{it}"))).collect::<Result<_>>()?;
     eprintln!("changes of a list of {ENTRIES} networks, one after the other");
