@@ -30,8 +30,12 @@ const BETWEEN_WAYS: Duration = Duration::from_millis(20);
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(30);
 /// What the backend takes for each request of the syncs that are compared.
 const LATENCY_MS: &str = "20";
-/// Most devices of a sync that are put together.
-const TOGETHER: &str = "100";
+/// How devices of a sync are put together: each waits for others, so more of them are on their way.
+const TOGETHER: &[(&str, &str)] = &[
+    ("RSADAPTOR__BATCH__ITEMS_MAX", "100"),
+    ("RSADAPTOR__DESTINATION__CONCURRENCY_MAX", "1000"),
+    ("RSADAPTOR__KAFKA__CONSUMER__MAX_IN_FLIGHT", "2500"),
+];
 
 /// Measures; the figures are in the order of their names.
 pub(super) async fn measure(devices: usize, folder: &RunFolder) -> Result<Map<String, Value>> {
@@ -41,9 +45,9 @@ pub(super) async fn measure(devices: usize, folder: &RunFolder) -> Result<Map<St
     let servers = Servers::start(&Broker::Apache, &command, folder, &say).await?;
     let mut figures = Map::new();
     rest(&servers, folder, &mut figures).await?;
-    for (name, items_max) in [("sync_per_s_one_by_one", "0"), ("sync_per_s_batched", TOGETHER)] {
-        eprintln!("a full sync of {devices} devices, items_max = {items_max}");
-        let per_s = sync(&servers, folder, devices, items_max).await?;
+    for (name, set) in [("sync_per_s_one_by_one", &[][..]), ("sync_per_s_batched", TOGETHER)] {
+        eprintln!("a full sync of {devices} devices: {name}");
+        let per_s = sync(&servers, folder, devices, set).await?;
         eprintln!("  {per_s:.0}/s");
         figures.insert(name.to_owned(), json!(per_s.round()));
     }
@@ -146,11 +150,12 @@ async fn sync(
     servers: &Servers,
     folder: &RunFolder,
     devices: usize,
-    items_max: &str,
+    set: &[(&str, &str)],
 ) -> Result<f64> {
     let options = options(servers).with_sync(1);
     let options = options.set(Service::Simulator, "HSBE_SIM__LATENCY_MS", LATENCY_MS);
-    let options = options.set(Service::RsAdaptor, "RSADAPTOR__BATCH__ITEMS_MAX", items_max);
+    let options =
+        set.iter().fold(options, |all, (name, it)| all.set(Service::RsAdaptor, name, it));
     let mut fleet = Fleet::start(options, folder.path()).await?;
     let source = Source::of(devices);
     provision(&mut fleet, &source).await?;
