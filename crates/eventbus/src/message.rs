@@ -85,6 +85,22 @@ impl EventBusMessage {
     ///
     /// `source` names the service, such as `/rsclient`.
     pub fn new(event: &impl TopicEvent, source: &str, origin: Origin<'_>) -> Self {
+        Self::within(TraceContext::current(), event, source, origin)
+    }
+
+    /// The `n`th message that handling `cause` leads to, in the trace of `cause`: for callbacks that handle several
+    /// messages at once, which have no current trace.
+    pub fn caused_by(cause: &Self, n: u32, event: &impl TopicEvent, source: &str) -> Self {
+        let origin = Origin::Message { id: &cause.attributes.id, n };
+        Self::within(cause.trace_id.clone(), event, source, origin)
+    }
+
+    fn within(
+        trace_id: TraceContext,
+        event: &impl TopicEvent,
+        source: &str,
+        origin: Origin<'_>,
+    ) -> Self {
         fn topic_of<E: TopicEvent>(_: &E) -> &'static str {
             E::topic().name
         }
@@ -92,7 +108,7 @@ impl EventBusMessage {
             event_type: event.event_type().to_owned(),
             topic: topic_of(event).to_owned(),
             payload: event.encode(),
-            trace_id: TraceContext::current(),
+            trace_id,
             key: Some(event.key().to_owned()),
             timestamp: Timestamp::now(),
             attributes: Attributes {

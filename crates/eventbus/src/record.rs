@@ -42,10 +42,12 @@ impl Record {
     /// Copies a message that belongs to the client. `topic` is the name of its topic, which its records share.
     pub fn of(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Self {
         let length = message.payload_len() + message.key_len();
-        let mut bytes = Vec::with_capacity(length + HEADER_BYTES);
+        let headers = message.headers();
+        let room = if headers.is_some() { HEADER_BYTES } else { 0 };
+        let mut bytes = Vec::with_capacity(length + room);
         let value = message.payload().map(|it| append(&mut bytes, it));
         let key = message.key().map(|it| append(&mut bytes, it));
-        let headers = match message.headers() {
+        let headers = match headers {
             Some(headers) => copy(headers, &mut bytes),
             None => RecordHeaders::Read(Vec::new()),
         };

@@ -20,7 +20,7 @@ pub enum Outcome {
         after: Duration,
         /// Whether this counts towards the limit of attempts: whether the record may be at fault.
         counted: bool,
-        /// What went wrong, for the log.
+        /// What went wrong, for the log; empty where nothing did.
         reason: String,
     },
     /// It never can be handled: it goes to the dead letters and its key goes on.
@@ -28,6 +28,14 @@ pub enum Outcome {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl Outcome {
+    /// Nothing is wrong with it, but it is to be handled later: its key waits for so long, which is no failure and
+    /// not worth a line in the log. What comes behind it gathers meanwhile.
+    pub fn hold(after: Duration) -> Self {
+        Self::RetryAfter { after, counted: false, reason: String::new() }
+    }
 }
 
 /// One attempt at a message.
@@ -85,6 +93,27 @@ pub enum Batch {
     /// Of one key, in order. Where one of them is not done, those behind it are delivered again, whatever was
     /// answered for them.
     OfOneKey(usize),
+    /// Of different keys, of each as many as are ready, in order; those of one key stand side by side. Within a key
+    /// the same holds as for [`Batch::OfOneKey`].
+    Ready(usize),
+}
+
+impl Batch {
+    /// How many of one key a call may have.
+    pub(crate) fn of_each_key(self) -> usize {
+        match self {
+            Self::OfKeys(_) => 1,
+            Self::OfOneKey(most) | Self::Ready(most) => most.max(1),
+        }
+    }
+
+    /// Up to how many further keys join a call.
+    pub(crate) fn joined(self) -> usize {
+        match self {
+            Self::OfKeys(most) | Self::Ready(most) => most,
+            Self::OfOneKey(_) => 0,
+        }
+    }
 }
 
 /// Says how urgent a record is.

@@ -14,6 +14,7 @@ mod revision;
 mod rs;
 mod schedules;
 mod services;
+mod status;
 mod sync;
 mod system;
 pub mod topics;

@@ -95,7 +95,9 @@ impl Fleet {
     fn add(&mut self, mut instance: Instance, database: &str) -> Result<()> {
         let service = instance.service();
         instance.set_reader(&self.options.kafka, &self.options.mongodb, database);
-        instance.set_member("HTTP__LISTEN", "127.0.0.1:0");
+        if service != Service::RsEvents {
+            instance.set_member("HTTP__LISTEN", "127.0.0.1:0");
+        }
         for (name, value) in self.keys.settings_of(service) {
             instance.set_member(&name, &value);
         }
@@ -116,6 +118,10 @@ impl Fleet {
                 let urls = urls.map(|it| it.map(|it| format!("http://{it}")));
                 let urls = urls.collect::<Result<Vec<String>>>()?.join(",");
                 instance.set_member("PEERS__RSADAPTOR_URLS", &urls);
+            }
+            Service::RsEvents => {
+                // Both sides speak on one broker.
+                instance.set_member("KAFKA__EXTERNAL__BOOTSTRAP_SERVERS", &self.options.kafka);
             }
             Service::Simulator | Service::RsAgents => {}
         }

@@ -3,7 +3,7 @@
 //! - [`servers`]: a mongod and a broker, found, downloaded or taken from the environment;
 //! - [`fleet`]: the services as processes of their own, killed, restarted and waited for;
 //! - [`jobs`], [`isp`], [`tokens`]: jobs over REST, what ISPs set, and what their callers sign;
-//! - [`topics`], [`records`]: the registry's topics on a broker, records in and out of them;
+//! - [`topics`], [`records`], [`bulk`]: the registry's topics on a broker, records in and out of them, few or very many;
 //! - [`simulator`]: what the simulated HomeSecure backend holds and how it misbehaves;
 //! - [`store`]: what mongod itself says, databases copied;
 //! - [`documents`]: OpenAPI documents, and answers held against them;
@@ -13,6 +13,7 @@
 mod environment;
 mod wait;
 
+pub mod bulk;
 pub mod certificates;
 pub mod documents;
 pub mod fleet;

@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: the event bus, a fleet's full sync, or what ISPs set, beside what the machine allows, against
-//! bars.
+//! `cargo xtask bench`: the event bus, a fleet's full sync, what ISPs set, or events from the homes, beside what the
+//! machine allows, against bars.
 
 mod cancel;
 mod config;
+mod events;
 mod full_sync;
 mod live;
 mod load;
@@ -27,7 +28,7 @@ const HOURS: Duration = Duration::from_secs(4 * 60 * 60);
 /// The whole takes some minutes.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Measure the event bus, a full sync or what ISPs set in a release build, against Apache Kafka.
+/// Measure the event bus, a full sync, what ISPs set or events from the homes in a release build, against Apache Kafka.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// What to measure.
@@ -39,6 +40,9 @@ pub struct Options {
     /// For full-sync and config: how many devices there are.
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     pub devices: usize,
+    /// For events: how many there are.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub events: usize,
     /// For full-sync: leave out the live updates.
     #[arg(long)]
     pub skip_live: bool,
@@ -62,6 +66,8 @@ pub enum What {
     FullSync,
     /// What ISPs set by REST, and putting devices together.
     Config,
+    /// What happens in the homes.
+    Events,
 }
 
 /// A figure, and what it is to be beside the others.
@@ -106,6 +112,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         What::Eventbus => eventbus(options).await,
         What::FullSync | What::Config if cfg!(debug_assertions) => in_release(options).await,
         What::FullSync | What::Config => fleet(options).await,
+        What::Events => events::run(options).await,
     }
 }
 
@@ -114,7 +121,9 @@ async fn fleet(options: &Options) -> Result<ExitCode> {
     let mut folder = RunFolder::new()?;
     let outcome = match options.what {
         What::Config => config::measure(options.devices, &folder).await,
-        What::Eventbus | What::FullSync => full_sync::measure(options, &folder).await,
+        What::Eventbus | What::Events | What::FullSync => {
+            full_sync::measure(options, &folder).await
+        }
     };
     if outcome.is_err() {
         folder.failed();
@@ -156,6 +165,7 @@ impl What {
             Self::Eventbus => "eventbus",
             Self::FullSync => "full-sync",
             Self::Config => "config",
+            Self::Events => "events",
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`demo`]: the whole fleet on real servers, fed, watched and compared with its source;
 //! - [`checks`]: everything that CI runs, with the time of each stage;
-//! - [`mod@bench`]: the event bus and the full sync under load, against their bars;
+//! - [`mod@bench`]: the event bus, the full sync and events from the homes under load, against their bars;
 //! - [`chaos`]: a full sync among processes that are killed;
 //! - [`servers`]: a broker and a mongod for tests that are run by hand;
 //! - [`generate`]: files that are made from the registry and the services' defaults;

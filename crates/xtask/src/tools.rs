@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use testkit::servers::{Process, RunFolder, workspace};
 
 /// Features of every build, so that nothing is compiled twice: the fleet can be made to fail.
-pub(crate) const FEATURES: &[&str] = &["--features", "rsclient/failpoints,rsadaptor/failpoints"];
+pub(crate) const FEATURES: &[&str] =
+    &["--features", "rsclient/failpoints,rsadaptor/failpoints,rsevents/failpoints"];
 /// A first build compiles librdkafka and OpenSSL.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 

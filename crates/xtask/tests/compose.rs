@@ -135,7 +135,7 @@ fn the_topics_of_compose_are_the_registry_s() {
     assert_eq!(init.volumes, [mounted]);
     assert_eq!(init.entrypoint, ["/bin/sh", "/create-topics.sh", "kafka:9092"]);
     assert_eq!(init.image, compose.services["kafka"].image);
-    for name in ["rsclient", "rsadaptor", "rsagents", "rssync"] {
+    for name in ["rsclient", "rsadaptor", "rsagents", "rsevents", "rssync"] {
         let waits_for = &compose.services[name].depends_on["kafka-init"];
         assert_eq!(waits_for.condition, "service_completed_successfully", "{name}");
     }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::partition::{KeyId, Keyed, Seq, Tries};
+use super::{
+    assigned::Assigned,
+    partition::{KeyId, Keyed, Seq, Tries},
+};
 use crate::{Lane, destination::Pass, registry::Registered};
 
 /// Nobody waits longer, whatever a callback asks for.
@@ -33,6 +36,13 @@ pub(crate) struct Limits {
     pub(crate) bytes_max: usize,
     /// A sync record starts after so many live ones while both are ready.
     pub(crate) sync_every: u32,
+}
+
+impl Limits {
+    /// How many records of a partition a call may start that starts one.
+    pub(crate) fn room<R: Keyed>(&self, assigned: &Assigned<R>) -> usize {
+        self.ahead_max.saturating_sub(assigned.records.ahead()).max(1)
+    }
 }
 
 /// A record as the dispatcher holds it.

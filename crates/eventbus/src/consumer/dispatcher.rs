@@ -249,10 +249,10 @@ impl<R: Keyed> Dispatcher<R> {
         it.lane(lane).pop_front();
         self.lines.started(lane);
         let mut call = self.begin(waiter, pass, |_| true);
-        if let Callback::Many(Batch::OfKeys(most), _) = call.registered.registry.callback
+        if let Callback::Many(batch, _) = call.registered.registry.callback
             && !call.entries[0].alone
         {
-            self.join(&mut call, line, lane, most);
+            self.join(&mut call, line, lane, batch);
         }
         Some(call)
     }
@@ -292,8 +292,8 @@ impl<R: Keyed> Dispatcher<R> {
         let goes_alone = assigned.records.ready(key).is_some_and(|(_, it)| it.alone);
         let most = match registered.registry.callback {
             _ if goes_alone => 1,
-            Callback::One(_) | Callback::Many(Batch::OfKeys(_), _) => 1,
-            Callback::Many(Batch::OfOneKey(most), _) => most.max(1),
+            Callback::One(_) => 1,
+            Callback::Many(batch, _) => batch.of_each_key(),
         };
         self.last_call += 1;
         let mut call = Call {
@@ -303,16 +303,14 @@ impl<R: Keyed> Dispatcher<R> {
             entries: Few::new(),
             pass,
         };
-        let room = self.limits.ahead_max.saturating_sub(assigned.records.ahead()).max(1);
-        start(assigned, (epoch, key), most.min(room), meant, &mut call);
+        start(assigned, (epoch, key), most.min(self.limits.room(assigned)), meant, &mut call);
         call
     }
 
     /// Adds further keys of the same topic to a call.
-    fn join(&mut self, call: &mut Call<R>, line: usize, lane: Lane, most: usize) {
-        while call.places.len() < most {
-            let next = self.first_of(line, |it| it.lane(lane), |_| true);
-            let Some(waiter) = next else { break };
+    fn join(&mut self, call: &mut Call<R>, line: usize, lane: Lane, batch: Batch) {
+        while call.places.len() < batch.joined() {
+            let Some(waiter) = self.first_of(line, |it| it.lane(lane), |_| true) else { break };
             let assigned = self.partitions.get_mut(&waiter.0).expect("it was looked at just now");
             let same = assigned.registered.as_ref();
             let goes_alone = assigned.records.ready(waiter.1).is_some_and(|(_, it)| it.alone);
@@ -320,7 +318,8 @@ impl<R: Keyed> Dispatcher<R> {
                 break;
             }
             self.lines.get(line).lane(lane).pop_front();
-            start(assigned, waiter, 1, |_| true, call);
+            let most = batch.of_each_key().min(batch.joined() - call.places.len());
+            start(assigned, waiter, most.min(self.limits.room(assigned)), |_| true, call);
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
     partition::{Keyed, Tries},
 };
 use crate::{
-    Batch, Delivery, EventBusProducer, Lane, Outcome, Record, Serializer, backoff,
+    Delivery, EventBusProducer, Lane, Outcome, Record, Serializer, backoff,
     dead_letters::{Cause, History, set_aside},
     registry::{Callback, Called, Registered},
 };
@@ -117,10 +117,9 @@ impl Handling {
                 let [entry] = entries else { unreachable!("a call of one has one record") };
                 smallvec![self.one(registered, &mut entry.record, &**callback, began).await]
             }
-            Callback::Many(batch, callback) => {
-                let is_of_one_key = matches!(batch, Batch::OfOneKey(_));
+            Callback::Many(_, callback) => {
                 // Seldom one record, and large: it stays out of what every attempt carries along.
-                Box::pin(self.many(registered, entries, &**callback, is_of_one_key, began)).await
+                Box::pin(self.many(registered, entries, &**callback, began)).await
             }
         }
     }
@@ -147,23 +146,26 @@ impl Handling {
         registered: &Registered,
         entries: &mut [Entry<Box<Tried>>],
         callback: &(dyn Fn(Vec<Delivery>) -> Called<Vec<Outcome>> + Send + Sync),
-        is_of_one_key: bool,
         began: Instant,
     ) -> Few<Ended> {
         let mut ended: Few<Ended> = smallvec![Ended::Untouched; entries.len()];
-        let (mut deliveries, mut all) = (Vec::new(), Vec::new());
-        for (at, entry) in entries.iter_mut().enumerate() {
-            match self.open(registered, &mut entry.record, began) {
+        let (mut deliveries, mut all) = (Vec::with_capacity(entries.len()), Vec::new());
+        // One of this key stays: nothing behind it may pass.
+        let mut stays = false;
+        for at in 0..entries.len() {
+            stays = stays && is_behind(entries, at);
+            if stays {
+                continue;
+            }
+            match self.open(registered, &mut entries[at].record, began) {
                 Ok((delivery, about)) => {
                     deliveries.push(delivery);
                     all.push((at, about));
                 }
-                Err(over) => ended[at] = self.end(&mut entry.record, over).await,
-            }
-            // What is to be called is still open; what is over must be done, or nothing behind it may pass.
-            let is_open = all.last().is_some_and(|(it, _)| *it == at);
-            if is_of_one_key && !is_open && ended[at] != Ended::Done {
-                break;
+                Err(over) => {
+                    ended[at] = self.end(&mut entries[at].record, over).await;
+                    stays = ended[at] != Ended::Done;
+                }
             }
         }
         if all.is_empty() {
@@ -180,17 +182,21 @@ impl Handling {
             Err(failure) => (Vec::new(), failure),
         };
         let mut outcomes = outcomes.into_iter();
+        let mut last = None;
         for (at, about) in all {
-            about.meter.seconds.record(seconds);
-            let outcome = outcomes.next().unwrap_or_else(|| {
-                entries[at].alone = true;
-                failed(failure.clone(), is_one)
-            });
-            let tried = &mut entries[at].record;
-            let over = self.close(tried, &about, outcome);
-            ended[at] = self.end(tried, over).await;
-            if is_of_one_key && ended[at] != Ended::Done {
-                break;
+            let outcome = outcomes.next();
+            let stays =
+                last.is_some_and(|it| ended[it] != Ended::Done && is_of_one_key(entries, it, at));
+            if !stays {
+                last = Some(at);
+                about.meter.seconds.record(seconds);
+                let outcome = outcome.unwrap_or_else(|| {
+                    entries[at].alone = true;
+                    failed(failure.clone(), is_one)
+                });
+                let tried = &mut entries[at].record;
+                let over = self.close(tried, &about, outcome);
+                ended[at] = self.end(tried, over).await;
             }
         }
         for (entry, _) in entries.iter_mut().zip(&ended).filter(|it| *it.1 == Ended::Untouched) {
@@ -229,14 +235,14 @@ impl Handling {
                 return Err(Over::Ended(Ended::Done));
             }
         }
-        let span = match message.attributes.lane {
-            Lane::Live => {
+        let span = match (message.attributes.lane, &registered.registry.callback) {
+            (Lane::Live, Callback::One(_)) => {
                 let span = span(&tried.record, Some(&message.event_type), tried.attempts);
                 message.trace_id.adopt(&span);
                 span
             }
             // There are too many of them: they get one where there is something to say.
-            Lane::Sync => tracing::Span::none(),
+            (Lane::Sync, Callback::One(_)) | (_, Callback::Many(..)) => tracing::Span::none(),
         };
         let wants_reply = message.attributes.request_id.is_some();
         let delivery = Delivery {
@@ -281,14 +287,13 @@ impl Handling {
 
     /// What an outcome means for its record.
     fn close(&self, tried: &mut Tried, about: &About, outcome: Outcome) -> Over {
-        let span = match outcome {
-            Outcome::Reject { .. } | Outcome::RetryAfter { .. } if about.span.is_none() => {
-                span(&tried.record, tried.record.header("ce_type"), tried.attempts)
-            }
-            Outcome::Done
-            | Outcome::Skipped(_)
-            | Outcome::Reject { .. }
-            | Outcome::RetryAfter { .. } => about.span.clone(),
+        let is_failure = match &outcome {
+            Outcome::Done | Outcome::Skipped(_) => false,
+            Outcome::RetryAfter { reason, .. } | Outcome::Reject { reason } => !reason.is_empty(),
+        };
+        let span = match is_failure && about.span.is_none() {
+            true => span(&tried.record, tried.record.header("ce_type"), tried.attempts),
+            false => about.span.clone(),
         };
         let _entered = span.enter();
         match outcome {
@@ -309,7 +314,7 @@ impl Handling {
                 return self.refuse(tried, Cause::Rejected, reason);
             }
             Outcome::RetryAfter { after, counted, reason } => {
-                about.meter.count("retried");
+                about.meter.count(if reason.is_empty() { "held" } else { "retried" });
                 return self.retry(tried, after, counted, reason);
             }
         }
@@ -324,7 +329,9 @@ impl Handling {
         if tried.counted >= self.attempts_max || (counted && is_too_old) {
             return self.refuse(tried, Cause::Exhausted, reason);
         }
-        tracing::warn!(reason, counted, after_ms = after.as_millis() as u64, "a record waits");
+        if !reason.is_empty() {
+            tracing::warn!(reason, counted, after_ms = after.as_millis() as u64, "a record waits");
+        }
         tried.why = Some(reason.into_boxed_str());
         Over::Ended(Ended::Retry { after })
     }
@@ -380,6 +387,16 @@ impl Handling {
     pub(crate) fn guard(&self) -> std::sync::MutexGuard<'_, Guard> {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a record stands behind the one before it: both are of one key.
+fn is_behind(entries: &[Entry<Box<Tried>>], at: usize) -> bool {
+    at > 0 && is_of_one_key(entries, at - 1, at)
+}
+
+fn is_of_one_key(entries: &[Entry<Box<Tried>>], one: usize, other: usize) -> bool {
+    let (one, other) = (&entries[one].record.record, &entries[other].record.record);
+    one.partition() == other.partition() && one.key() == other.key()
 }
 
 fn failed(reason: String, counted: bool) -> Outcome {

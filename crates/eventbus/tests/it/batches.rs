@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use eventbus::{Batch, Delivery, DualEventBusConsumer, EventBusRegistry, Outcome};
@@ -156,12 +157,41 @@ async fn a_batch_of_one_key_has_its_records_in_order_and_begins_again_where_one_
 }
 
 #[tokio::test]
+async fn a_batch_of_what_is_ready_has_all_of_each_key_and_what_is_held_gathers_what_comes_behind_it()
+ {
+    let bus = Bus::new(1).await;
+    // Three keys with four records each, in turns.
+    bus.publish_as_one(messages(&bus, (0..12).map(|n| format!("k{}", n % 3)))).await;
+    let calls = Calls::default();
+    let consumer = calls.consume(&bus, Batch::Ready(9), |_, deliveries| {
+        let answer = |it: &Delivery| match (it.message.key.as_deref(), payload(it).as_str()) {
+            (Some("k1"), "1") if it.attempt == 1 => Outcome::hold(Duration::from_millis(300)),
+            // Behind one that is held, and not asked.
+            (Some("k1"), "2") if it.attempt == 1 => Outcome::Reject { reason: "no".to_owned() },
+            _ => Outcome::Done,
+        };
+        deliveries.iter().map(answer).collect()
+    });
+    bus.commits(12).await;
+    consumer.close().await;
+    let all = calls.all();
+    let of = |key: &str, range: std::ops::Range<usize>| -> Vec<Told> {
+        numbers(range).into_iter().map(|it| (key.to_owned(), it)).collect()
+    };
+    // Four of the first key, four of the second, and room for one of the third.
+    assert_eq!(all[0], [of("k0", 0..4), of("k1", 0..4), of("k2", 0..1)].concat());
+    assert_eq!(calls.of_key("k1"), [numbers(0..4), numbers(1..4)]);
+    assert_eq!(calls.of_key("k2").concat(), numbers(0..4));
+    assert_eq!(letters(&bus).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_callback_that_answers_too_little_or_panics_loses_nothing() {
-    for batch in [Batch::OfKeys(8), Batch::OfOneKey(8)] {
+    for batch in [Batch::OfKeys(8), Batch::OfOneKey(8), Batch::Ready(8)] {
         for panics in [false, true] {
             let bus = Bus::new(1).await;
             let key = |n| match batch {
-                Batch::OfKeys(_) => format!("k{n}"),
+                Batch::OfKeys(_) | Batch::Ready(_) => format!("k{n}"),
                 Batch::OfOneKey(_) => "k".to_owned(),
             };
             bus.publish_as_one(messages(&bus, (0..16).map(key))).await;
@@ -190,10 +220,10 @@ async fn a_callback_that_answers_too_little_or_panics_loses_nothing() {
 
 #[tokio::test]
 async fn a_record_that_makes_its_callback_panic_takes_no_other_with_it() {
-    for batch in [Batch::OfKeys(8), Batch::OfOneKey(8)] {
+    for batch in [Batch::OfKeys(8), Batch::OfOneKey(8), Batch::Ready(8)] {
         let bus = Bus::new(1).await;
         let key = |n| match batch {
-            Batch::OfKeys(_) => format!("k{n}"),
+            Batch::OfKeys(_) | Batch::Ready(_) => format!("k{n}"),
             Batch::OfOneKey(_) => "k".to_owned(),
         };
         let poison = |n| if n == 4 { "poison" } else { "good" };
@@ -211,11 +241,11 @@ async fn a_record_that_makes_its_callback_panic_takes_no_other_with_it() {
 
 #[tokio::test]
 async fn what_is_no_message_is_set_aside_alone() {
-    for batch in [Batch::OfKeys(8), Batch::OfOneKey(8)] {
+    for batch in [Batch::OfKeys(8), Batch::OfOneKey(8), Batch::Ready(8)] {
         let bus = Bus::new(1).await;
         let sender = Sender::new(&bus.settings.bootstrap_servers).unwrap();
         let key = |n: usize| match batch {
-            Batch::OfKeys(_) => format!("k{n}"),
+            Batch::OfKeys(_) | Batch::Ready(_) => format!("k{n}"),
             Batch::OfOneKey(_) => "k".to_owned(),
         };
         for n in 0..16 {

@@ -28,7 +28,7 @@ impl Keys {
     /// What a service must be told of them, named without its prefix.
     pub(super) fn settings_of(&self, service: Service) -> Vec<(String, String)> {
         match service {
-            Service::Simulator => Vec::new(),
+            Service::Simulator | Service::RsEvents => Vec::new(),
             Service::RsAdaptor => trusted(&self.rsclient, "internal"),
             Service::RsAgents => trusted(&self.rssync, "internal"),
             Service::RsClient => {

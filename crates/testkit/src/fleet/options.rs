@@ -15,11 +15,14 @@ pub enum Service {
     RsAdaptor,
     /// The jobs of operators.
     RsSync,
+    /// What happens in the homes.
+    RsEvents,
 }
 
 impl Service {
     /// The services that read records, each after those that it calls by their addresses.
-    pub const READERS: [Self; 4] = [Self::RsAdaptor, Self::RsClient, Self::RsAgents, Self::RsSync];
+    pub const READERS: [Self; 5] =
+        [Self::RsAdaptor, Self::RsClient, Self::RsAgents, Self::RsSync, Self::RsEvents];
 
     /// The name of its binary; for a reader also of its group.
     #[must_use]
@@ -30,6 +33,7 @@ impl Service {
             Self::RsAgents => "rsagents",
             Self::RsAdaptor => "rsadaptor",
             Self::RsSync => "rssync",
+            Self::RsEvents => "rsevents",
         }
     }
 }
@@ -51,6 +55,8 @@ pub struct FleetOptions {
     pub rsadaptors: usize,
     /// How many rssyncs.
     pub rssyncs: usize,
+    /// How many processes of rsevents.
+    pub rsevents: usize,
     /// Settings of single services, as they stand in the environment.
     pub settings: Vec<(Service, String, String)>,
     /// Fail points of single instances for their first start.
@@ -73,6 +79,7 @@ impl FleetOptions {
             rsagents: 0,
             rsadaptors: 2,
             rssyncs: 0,
+            rsevents: 0,
             settings: Vec::new(),
             failpoints: Vec::new(),
             used_broker: true,
@@ -84,6 +91,13 @@ impl FleetOptions {
     #[must_use]
     pub fn with_sync(mut self, rsagents: usize) -> Self {
         (self.rssyncs, self.rsagents) = (1, rsagents);
+        self
+    }
+
+    /// Adds one rsevents.
+    #[must_use]
+    pub fn with_events(mut self) -> Self {
+        self.rsevents = 1;
         self
     }
 
@@ -110,6 +124,7 @@ impl FleetOptions {
             Service::RsAgents => self.rsagents,
             Service::RsAdaptor => self.rsadaptors,
             Service::RsSync => self.rssyncs,
+            Service::RsEvents => self.rsevents,
         }
     }
 

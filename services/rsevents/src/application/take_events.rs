@@ -1,0 +1,246 @@
+//! What happens in the homes, many events at a time: whose it is, whether it counts, and what others hear of it.
+
+use std::{sync::Arc, time::Duration};
+
+use eventbus::EventBusMessage;
+use events::{AccountId, DeviceId, HsEvent, Timestamp};
+use futures_util::future::join_all;
+
+use super::Failure;
+use crate::{
+    SOURCE,
+    app::App,
+    domain::{
+        Account, Candidate, Caused, Device, Home, Places, Step, Verdict, causes, fold, is_timely,
+        judge,
+    },
+};
+
+/// An event as it has arrived.
+#[derive(Debug)]
+pub struct Arrived<'a> {
+    /// The message that says it.
+    pub message: &'a EventBusMessage,
+    /// What it says.
+    pub event: Result<HsEvent, Failure>,
+    /// For how long it has been tried.
+    pub waited: Duration,
+}
+
+/// What becomes of an event.
+#[derive(Debug)]
+pub enum Fate {
+    /// Everything that it causes is said, and acknowledged.
+    Told,
+    /// Another one is told in its place.
+    Folded,
+    /// It has no effect.
+    Skipped(&'static str),
+    /// It is handed over again after so long, with what has come behind it.
+    Hold(Duration),
+    /// It is about something that is not known yet.
+    Wait(String),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// An event that is worked on.
+struct Open {
+    /// What becomes of it, as far as that is known already.
+    fate: Option<Fate>,
+    event: Option<HsEvent>,
+    home: Option<Home>,
+}
+
+/// Says what the events of a batch cause, and answers for each. Those of one key stand side by side, in order; what
+/// stands behind one that is not done is not looked at.
+///
+/// What is said carries ids that are made of the event's, so that a batch that is handled twice is told twice under the
+/// same ids. Nothing is remembered but what may be forgotten: the offsets stand still until all is acknowledged.
+pub async fn take_events(app: &App, arrived: Vec<Arrived<'_>>) -> Vec<Fate> {
+    let now = jiff::Timestamp::now();
+    let waited: Vec<Duration> = arrived.iter().map(|it| it.waited).collect();
+    let messages: Vec<&EventBusMessage> = arrived.iter().map(|it| it.message).collect();
+    let mut open: Vec<Open> = arrived
+        .into_iter()
+        .map(|it| {
+            let limits = app.limits;
+            let timely = it.event.and_then(|event| {
+                is_timely(moment(&event), now, limits)?;
+                Ok(event)
+            });
+            match timely {
+                Ok(event) => Open { fate: None, event: Some(event), home: None },
+                Err(failure) => Open { fate: Some(Fate::Failed(failure)), event: None, home: None },
+            }
+        })
+        .collect();
+    find_homes(app, &mut open, &waited).await;
+    fold_activity(app, &messages, &mut open);
+    tell(app, &messages, &mut open).await;
+    open.into_iter().map(|it| it.fate.expect("every event has been decided about")).collect()
+}
+
+/// Finds the home of each event, or what is in the way.
+async fn find_homes(app: &App, open: &mut [Open], waited: &[Duration]) {
+    let found = {
+        let events: Vec<Option<&HsEvent>> = open.iter().map(|it| it.event.as_ref()).collect();
+        places_of(app, &events).await
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(failure) => {
+            let failed = open.iter_mut().filter(|it| it.fate.is_none());
+            failed.for_each(|it| it.fate = Some(Fate::Failed(Failure::Store(failure.clone()))));
+            return;
+        }
+    };
+    for ((it, (device, account)), waited) in open.iter_mut().zip(found).zip(waited) {
+        let Some(event) = &it.event else { continue };
+        let places = Places { device: device.as_deref(), account: account.as_deref() };
+        it.fate = match judge(event, places) {
+            Verdict::Take(home) => {
+                it.home = Some(home);
+                None
+            }
+            Verdict::Skip(why) => Some(Fate::Skipped(why)),
+            Verdict::Refuse(wrong) => Some(Fate::Failed(wrong.into())),
+            Verdict::Wait(why) if *waited < app.unknown_wait => Some(Fate::Wait(why)),
+            Verdict::Wait(why) => {
+                let after = waited.as_secs();
+                Some(Fate::Failed(Failure::Unknown(format!("{why}, also {after} s later"))))
+            }
+        };
+    }
+}
+
+type Found = (Option<Arc<Device>>, Option<Arc<Account>>);
+
+/// The device of each event, and its household.
+async fn places_of(
+    app: &App,
+    events: &[Option<&HsEvent>],
+) -> Result<Vec<Found>, crate::infrastructure::store::StoreError> {
+    let ids: Vec<&DeviceId> = events.iter().flatten().map(|it| device(it)).collect();
+    let mut devices = app.places.devices(&ids).await?.into_iter();
+    let devices: Vec<Option<Arc<Device>>> =
+        events.iter().map(|it| it.and_then(|_| devices.next().flatten())).collect();
+    let of = |(event, device): (&Option<&HsEvent>, &Option<Arc<Device>>)| -> Option<AccountId> {
+        match (event, device) {
+            (_, Some(device)) if !device.deleted => Some(device.account_id.clone()),
+            (Some(HsEvent::NewDevice(it)), _) => it.account_id.clone(),
+            (Some(_) | None, _) => None,
+        }
+    };
+    let ids: Vec<Option<AccountId>> = events.iter().zip(&devices).map(of).collect();
+    let wanted: Vec<&AccountId> = ids.iter().flatten().collect();
+    let mut accounts = app.places.accounts(&wanted).await?.into_iter();
+    let accounts = ids.iter().map(|it| it.as_ref().and_then(|_| accounts.next().flatten()));
+    let accounts: Vec<Option<Arc<Account>>> = accounts.collect();
+    Ok(devices.into_iter().zip(accounts).collect())
+}
+
+/// Of what devices say of their activity, one in a window is told.
+fn fold_activity(app: &App, messages: &[&EventBusMessage], open: &mut [Open]) {
+    let candidates = open.iter().zip(messages).map(|(it, message)| Candidate {
+        key: message.key.as_deref(),
+        device: it.event.as_ref().map_or("", |it| device(it).as_str()),
+        active_at: match (&it.event, &it.home) {
+            (Some(HsEvent::Active(event)), Some(_)) => Some(event.timestamp.instant()),
+            (Some(_) | None, _) => None,
+        },
+        stays: it.fate.as_ref().is_some_and(stays),
+    });
+    let candidates: Vec<Candidate<'_>> = candidates.collect();
+    let steps = app.windows.look(|open| fold(&candidates, open));
+    drop(candidates);
+    let folded = steps.iter().filter(|it| matches!(it, Step::Folded)).count();
+    metrics::counter!("rsevents_folded_total").increment(folded as u64);
+    for (it, step) in open.iter_mut().zip(steps) {
+        match step {
+            Step::Go => {}
+            Step::Folded => it.fate = Some(Fate::Folded),
+            Step::Hold(rest) => it.fate = Some(Fate::Hold(rest)),
+            // It is handed over again as soon as what it stands behind is done.
+            Step::Behind => it.fate = Some(Fate::Hold(Duration::ZERO)),
+        }
+    }
+}
+
+/// Whether an event is going to be handed over again.
+fn stays(fate: &Fate) -> bool {
+    match fate {
+        Fate::Wait(_) | Fate::Hold(_) | Fate::Failed(Failure::Store(_) | Failure::Publish(_)) => {
+            true
+        }
+        Fate::Told
+        | Fate::Folded
+        | Fate::Skipped(_)
+        | Fate::Failed(
+            Failure::Malformed(_)
+            | Failure::Untimely(_)
+            | Failure::TenantMismatch(_)
+            | Failure::Unknown(_),
+        ) => false,
+    }
+}
+
+/// Says everything at once, and waits until all of it is acknowledged.
+async fn tell(app: &App, messages: &[&EventBusMessage], open: &mut [Open]) {
+    let mut told: Vec<(usize, EventBusMessage)> = Vec::with_capacity(open.len() * 2);
+    let mut active: Vec<(usize, DeviceId, jiff::Timestamp)> = Vec::new();
+    for (at, it) in open.iter_mut().enumerate() {
+        if it.fate.is_some() {
+            continue;
+        }
+        let (Some(event), Some(home)) = (it.event.take(), it.home.take()) else { continue };
+        if let HsEvent::Active(event) = &event {
+            active.push((at, event.device_id.clone(), event.timestamp.instant()));
+        }
+        for (n, caused) in (0..).zip(causes(event, home)) {
+            told.push((at, message(messages[at], n, &caused)));
+        }
+        it.fate = Some(Fate::Told);
+    }
+    let sent = join_all(told.iter().map(|(_, message)| app.bus.publish(message))).await;
+    for ((at, _), sent) in told.iter().zip(sent) {
+        if let Err(error) = sent {
+            open[*at].fate = Some(Fate::Failed(error.into()));
+        }
+    }
+    fail::fail_point!("rsevents::after-publish", |_| std::process::abort());
+    let was_told =
+        |it: &&(usize, DeviceId, jiff::Timestamp)| matches!(open[it.0].fate, Some(Fate::Told));
+    app.windows.begin(active.iter().filter(was_told).map(|it| (it.1.as_str(), it.2)));
+}
+
+fn message(cause: &EventBusMessage, n: u32, caused: &Caused) -> EventBusMessage {
+    match caused {
+        Caused::Command(it) => EventBusMessage::caused_by(cause, n, it, SOURCE),
+        Caused::Rs(it) => EventBusMessage::caused_by(cause, n, it, SOURCE),
+        Caused::Notification(it) => EventBusMessage::caused_by(cause, n, it, SOURCE),
+        Caused::Report(it) => EventBusMessage::caused_by(cause, n, it, SOURCE),
+    }
+}
+
+fn moment(event: &HsEvent) -> &Timestamp {
+    match event {
+        HsEvent::Connected(it) => &it.timestamp,
+        HsEvent::NewDevice(it) => &it.timestamp,
+        HsEvent::Active(it) => &it.timestamp,
+        HsEvent::Blocked(it) => &it.timestamp,
+        HsEvent::Threat(it) => &it.timestamp,
+        HsEvent::Agent(it) => &it.timestamp,
+    }
+}
+
+fn device(event: &HsEvent) -> &DeviceId {
+    match event {
+        HsEvent::Connected(it) => &it.device_id,
+        HsEvent::NewDevice(it) => &it.device_id,
+        HsEvent::Active(it) => &it.device_id,
+        HsEvent::Blocked(it) => &it.device_id,
+        HsEvent::Threat(it) => &it.device_id,
+        HsEvent::Agent(it) => &it.device_id,
+    }
+}
