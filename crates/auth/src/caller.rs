@@ -49,6 +49,24 @@ impl Caller {
         }
     }
 
+    /// The ISP that the caller speaks for: an ISP is itself, an operator names one. Another one's looks as if it were not
+    /// there, and what cannot be an ISP's name is the name of none.
+    ///
+    /// # Errors
+    /// A problem: an operator names none, or it is another one's.
+    pub fn speaks_for(&self, named: Option<&str>) -> Result<IspId, Problem> {
+        match (&self.isp_id, named) {
+            (Some(own), None) => Ok(own.clone()),
+            (None, None) => Err(Problem::new(Kind::Invalid, "isp_id must name the ISP")),
+            (_, Some(named)) => {
+                let none = |_| Problem::new(Kind::NotFound, Kind::NotFound.title());
+                let named: IspId = named.parse().map_err(none)?;
+                self.tenant(&named)?;
+                Ok(named)
+            }
+        }
+    }
+
     /// Whether the caller may reach across ISPs.
     pub fn is_operator(&self) -> bool {
         self.isp_id.is_none()

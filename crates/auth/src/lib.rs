@@ -3,6 +3,7 @@
 //! - [`Verifier`]: the keys that a service trusts, each with what it may grant
 //! - [`Caller`]: who shows a token that holds, as an extractor of axum
 //! - [`Signer`]: makes tokens for calls of other services
+//! - [`PublicKey`]: says of other things than tokens who has signed them
 //!
 //! A token names one audience, lives for minutes and grants what stands in it, no more than its key may grant. No other
 //! algorithm than EdDSA is known here, and there is no way to serve without verifying.
@@ -13,6 +14,7 @@ mod signer;
 mod verifier;
 
 pub use caller::{Caller, Unauthorized};
+pub use keys::PublicKey;
 pub use signer::{Grant, Signer};
 pub use verifier::{AuthSettings, TrustedKey, Verifier};
 

@@ -3,8 +3,10 @@
 //! A service maps its errors to a [`Kind`] in one exhaustive table; the HTTP status and the fate
 //! of a record follow from the kind, here, for the whole workspace.
 
+pub mod body;
 mod http;
 mod json;
+mod precondition;
 mod record;
 
 use std::borrow::Cow;
@@ -13,6 +15,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use json::Json;
+pub use precondition::{Expected, tagged};
 
 /// What a failure is, as far as a caller acts on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -76,8 +76,8 @@ impl Fleet {
             options,
         };
         for service in fleet.options.readers() {
-            if service == Service::RsClient || service == Service::RsSync {
-                // It calls those before it.
+            if service.calls_others() {
+                // Those before it.
                 fleet.ready().await?;
             }
             let database = format!("{run}-{}", service.name());
@@ -123,6 +123,10 @@ impl Fleet {
                 // Both sides speak on one broker.
                 instance.set_member("KAFKA__EXTERNAL__BOOTSTRAP_SERVERS", &self.options.kafka);
             }
+            Service::RsAgents if self.options.count(Service::RsClient) > 0 => {
+                let address = self.address(Service::RsClient, 0, "http")?;
+                instance.set_member("PEERS__RSCLIENT_URL", &format!("http://{address}"));
+            }
             Service::Simulator | Service::RsAgents => {}
         }
         add_settings(&mut instance, &self.options);
@@ -158,6 +162,14 @@ impl Fleet {
     pub fn write_operators_key(&self, path: &Path) -> Result<()> {
         let pem = self.keys.operators.private_key_pem();
         std::fs::write(path, pem).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// The signature of whoever makes agent packages, under a text.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn maker_signature(&self, text: &str) -> Result<String> {
+        self.keys.maker.signature(text.as_bytes())
     }
 
     /// Somebody of this ISP, who talks to the rsclients.

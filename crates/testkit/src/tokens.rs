@@ -72,6 +72,15 @@ impl Issuer {
         Ok(format!("{signed}.{}", base64url(&signature)))
     }
 
+    /// A signature of any bytes, in Base64 of the URL alphabet.
+    ///
+    /// # Errors
+    /// When they cannot be signed.
+    pub fn signature(&self, bytes: &[u8]) -> Result<String> {
+        let signature = SigningKey::sign(&self.key, bytes).context("sign")?;
+        Ok(base64url(&signature))
+    }
+
     fn claims(&self, audience: &str, scope: &str) -> Value {
         let now = jiff::Timestamp::now().as_second();
         json!({

@@ -57,6 +57,10 @@ fn files() -> Result<Vec<(PathBuf, String)>> {
         ("docs/topics.md".into(), topics::document()),
         ("docs/asyncapi.json".into(), asyncapi::document()?),
         (
+            "docs/openapi/rsagents.json".into(),
+            openapi::text(&rsagents::infrastructure::rest::document()),
+        ),
+        (
             "docs/openapi/rsclient.json".into(),
             openapi::text(&rsclient::infrastructure::rest::document()),
         ),

@@ -12,7 +12,7 @@ use testkit::servers::{Process, RunFolder, workspace};
 
 /// Features of every build, so that nothing is compiled twice: the fleet can be made to fail.
 pub(crate) const FEATURES: &[&str] =
-    &["--features", "rsclient/failpoints,rsadaptor/failpoints,rsevents/failpoints"];
+    &["--features", "rsclient/failpoints,rsadaptor/failpoints,rsagents/failpoints,rsevents/failpoints"];
 /// A first build compiles librdkafka and OpenSSL.
 const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 

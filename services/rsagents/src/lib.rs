@@ -1,10 +1,13 @@
-//! rsagents: the packages of the agent on routers, and their part of a full sync.
+//! rsagents: the packages of the agent on routers, which of them routers may be pointed at, what they run by default,
+//! and their part of a full sync.
 //!
 //! Read it in this order:
 //!
-//! - [`domain`]: packages and what is said of them, the tasks that send them again
-//! - [`application`]: the use cases; [`application::start_sync`] begins
-//! - [`infrastructure`]: Kafka, REST, the store, what tasks do in the world
+//! - [`domain`]: packages and how they may change ([`domain::PackageChange`]), what is said of ISPs, the tasks that say
+//!   it again
+//! - [`application`]: the use cases; [`application::settle_isp`] is what follows from all of them
+//! - [`infrastructure`]: REST and Kafka in, the backend's own port, Kafka out, the store, rsclient, what tasks do in the
+//!   world
 //! - [`run`]
 
 pub mod app;
@@ -16,15 +19,14 @@ pub mod settings;
 use std::future::ready;
 
 use anyhow::Context as _;
-use async_task::{AsyncTasks, Tasks, failures_router, recover_until};
-use auth::Verifier;
+use async_task::recover_until;
 use chassis::Chassis;
-use eventbus::{ClientType, EventBusFactory, EventBusProducer, Resumer};
-use mongodb::Database;
+use eventbus::{ClientType, EventBusFactory, Resumer};
 
 use crate::{
     app::App,
-    infrastructure::{kafka, store::Packages, sync::PackageSync},
+    application::finish_deletions_until,
+    infrastructure::{backend::BackendFace, kafka, rest::router},
     settings::Settings,
 };
 
@@ -41,42 +43,36 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
     let (kafka_probe, mongo_probe) =
         (chassis.health.readiness("kafka"), chassis.health.readiness("mongo"));
     let rest = settings.http.bind().await?;
-    let verifier = Verifier::new(SERVICE, &settings.auth)?;
+    let backend = match &settings.backend {
+        Some(backend) => Some(BackendFace::bind(backend).await?),
+        None => None,
+    };
     let database = chassis::mongo::connect(&settings.mongo).await?;
     let factory = EventBusFactory::new(SERVICE, settings.kafka.clone());
     let bus = factory.producer(ClientType::Default)?;
-    let app = app_of(&settings, &database, bus.clone()).await?;
+    let app = App::open(&settings, &database, bus.clone()).await?;
     let consumer = factory.consumer(SERVICE, ClientType::Default)?;
     consumer.register(kafka::registries(&app))?;
     let resumer = consumer.resumer();
     chassis.actions.register("resume", Resumer::WHAT, move || resumer.act());
-    let failures = failures_router(app.tasks.store().failures().clone(), verifier);
-    let (served, (), (), ()) = tokio::join!(
-        rest.serve(failures, &chassis, chassis.stop.clone()),
-        recover_until(app.tasks.clone(), chassis.stop.clone()),
+
+    let backend = async {
+        match backend {
+            Some(backend) => backend.serve(app.clone(), &chassis).await,
+            None => Ok(()),
+        }
+    };
+    let (routes, look_every) = (router(app.clone()), settings.outbox.look_every());
+    let (served, asked, (), (), (), (), ()) = tokio::join!(
+        rest.serve(routes, &chassis, chassis.stop.clone()),
+        backend,
+        recover_until(app.tasks(), chassis.stop.clone()),
+        app.outboxes.relay_until(look_every, &chassis.stop),
+        finish_deletions_until(&app, look_every, &chassis.stop),
         kafka_probe.watch(&chassis.stop, || ready(consumer.works())),
         mongo_probe.watch(&chassis.stop, || chassis::mongo::answers(database.clone())),
     );
-    served?;
+    served.and(asked)?;
     consumer.close().await;
     tokio::task::spawn_blocking(move || bus.flush()).await?.context("messages were left unsent")
-}
-
-/// The handles of the service, made of its settings.
-///
-/// # Errors
-/// Settings that cannot be used, or a store that does not answer.
-pub async fn app_of(
-    settings: &Settings,
-    database: &Database,
-    bus: EventBusProducer,
-) -> anyhow::Result<App> {
-    let packages = Packages::open(database, settings.retention.tombstone_life())
-        .await
-        .context("the packages cannot be opened")?;
-    let tasks =
-        AsyncTasks::open(database, &settings.sync).await.context("the tasks cannot be opened")?;
-    let failures = tasks.failures().clone();
-    let sync = PackageSync::new(packages.clone(), failures, bus);
-    Ok(App { packages, tasks: Tasks::new(tasks, sync, settings.sync) })
 }

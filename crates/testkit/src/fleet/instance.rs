@@ -29,7 +29,7 @@ impl Binaries {
         let folder = program.ancestors().skip(1).find(|it| holds(it));
         let folder = folder.context(
             "the services are not built: run `cargo xtask test`, or `cargo build --workspace \
-             --features rsclient/failpoints,rsadaptor/failpoints,rsevents/failpoints`",
+             --features rsclient/failpoints,rsadaptor/failpoints,rsagents/failpoints,rsevents/failpoints`",
         )?;
         Ok(Self(folder.to_owned()))
     }

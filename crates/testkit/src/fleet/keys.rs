@@ -16,13 +16,23 @@ pub(super) struct Keys {
     rssync: Issuer,
     /// rsclient, for its calls of rsadaptor.
     rsclient: Issuer,
+    /// rsagents, for its calls of rsclient.
+    rsagents: Issuer,
+    /// Whoever makes agent packages.
+    pub(super) maker: Issuer,
 }
 
 impl Keys {
     pub(super) fn new() -> Result<Self> {
         let issuer = Issuer::new;
         let operators = Arc::new(issuer("operators")?);
-        Ok(Self { operators, rssync: issuer("rssync")?, rsclient: issuer("rsclient")? })
+        Ok(Self {
+            operators,
+            rssync: issuer("rssync")?,
+            rsclient: issuer("rsclient")?,
+            rsagents: issuer("rsagents")?,
+            maker: issuer("maker")?,
+        })
     }
 
     /// What a service must be told of them, named without its prefix.
@@ -30,9 +40,17 @@ impl Keys {
         match service {
             Service::Simulator | Service::RsEvents => Vec::new(),
             Service::RsAdaptor => trusted(&self.rsclient, "internal"),
-            Service::RsAgents => trusted(&self.rssync, "internal"),
+            Service::RsAgents => {
+                let mut settings = trusted(&self.rssync, "internal");
+                settings.extend(trusted(&self.operators, "rs:read rs:write"));
+                settings.extend(signing(&self.rsagents));
+                let name = "PACKAGES__KEYS__MAKER__PUBLIC_KEY".to_owned();
+                settings.push((name, self.maker.public_key_pem()));
+                settings
+            }
             Service::RsClient => {
                 let mut settings = trusted(&self.rssync, "internal");
+                settings.extend(trusted(&self.rsagents, "internal"));
                 settings.extend(trusted(&self.operators, "rs:read rs:write"));
                 settings.extend(signing(&self.rsclient));
                 settings

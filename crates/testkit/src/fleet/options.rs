@@ -36,6 +36,14 @@ impl Service {
             Self::RsEvents => "rsevents",
         }
     }
+
+    /// Whether it is told the addresses of others when it starts.
+    pub(super) fn calls_others(self) -> bool {
+        match self {
+            Self::RsClient | Self::RsAgents | Self::RsSync => true,
+            Self::Simulator | Self::RsAdaptor => false,
+        }
+    }
 }
 
 /// What a fleet is started with.

@@ -24,6 +24,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 const LIMIT: Duration = Duration::from_secs(230);
 /// The services with a document, and whose token, granting what, gets furthest.
 const SERVICES: &[(Service, Option<&str>, &str)] = &[
+    (Service::RsAgents, Some("isp-1"), "rs:read rs:write"),
     (Service::RsClient, Some("isp-1"), "rs:read rs:write"),
     (Service::RsSync, None, "sync:read sync:write"),
 ];

@@ -14,8 +14,8 @@ use crate::{
 /// # Errors
 /// Not all could be cancelled: doing it again is safe.
 pub async fn cancel_sync(app: &App, job_id: &JobId) -> Result<(), Failure> {
-    let (now, limits) = (At::now(), app.tasks.limits());
+    let (now, limits) = (At::now(), &app.limits);
     let id = sync_task_id(job_id);
     let unborn = Task::parent(id, job_id.clone(), redrive_of(None), now, limits);
-    Ok(app.tasks.cancel(job_id, vec![unborn]).await?)
+    Ok(app.tasks().cancel(job_id, vec![unborn]).await?)
 }

@@ -11,5 +11,5 @@ use crate::app::App;
 /// # Errors
 /// The task could not be started: doing it again is safe.
 pub async fn start_bulk(app: &App, request: &SyncBulkRequest) -> Result<TaskResult, Failure> {
-    Ok(app.tasks.start_bulk(&request.request_id, &request.job_id).await?)
+    Ok(app.tasks().start_bulk(&request.request_id, &request.job_id).await?)
 }

@@ -18,7 +18,7 @@ pub async fn start_sync(app: &App, request: &SyncRequest) -> Result<TaskResult, 
     if !is_job_task(id, job_id) {
         return Err(Failure::Malformed(format!("`{id}` is no request of the job `{job_id}`")));
     }
-    let (now, limits) = (At::now(), app.tasks.limits());
+    let (now, limits) = (At::now(), &app.limits);
     let task = Task::parent(id.clone(), job_id.clone(), sync_request(request), now, limits);
-    Ok(app.tasks.start(task).await?)
+    Ok(app.tasks().start(task).await?)
 }

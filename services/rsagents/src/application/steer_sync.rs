@@ -33,18 +33,18 @@ pub async fn steer_sync(app: &App, control: &SyncControl) -> Result<(), Failure>
 
 /// Bulks look at their parent before they send anything, so it is enough to tell that.
 async fn order(app: &App, job_id: &JobId, order: &Order) -> Result<(), Failure> {
-    for id in app.tasks.store().of_job(job_id).await? {
+    for id in app.tasks().store().of_job(job_id).await? {
         if is_job_task(&id, job_id) {
-            app.tasks.order(&id, order).await?;
+            app.tasks().order(&id, order).await?;
         }
     }
     Ok(())
 }
 
 async fn redrive(app: &App, job_id: &JobId, id: &RequestId) -> Result<(), Failure> {
-    let first = app.tasks.store().find(&sync_task_id(job_id)).await?;
+    let first = app.tasks().store().find(&sync_task_id(job_id)).await?;
     let payload = redrive_of(first.map(|it| it.payload));
-    let (now, limits) = (At::now(), app.tasks.limits());
-    app.tasks.start(Task::parent(id.clone(), job_id.clone(), payload, now, limits)).await?;
+    let (now, limits) = (At::now(), &app.limits);
+    app.tasks().start(Task::parent(id.clone(), job_id.clone(), payload, now, limits)).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ pub enum AgentTask {
     RSSyncAgentPackagesBulk(SyncAgentPackagesBulk),
 }
 
-/// Sends the packages of a scope, bulk by bulk.
+/// Sends the packages of a scope, bulk by bulk, and then what is said of its ISPs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncAgentPackages {
     /// Which packages.
@@ -59,7 +59,7 @@ impl Payload for AgentTask {
     fn replies(&self) -> &'static [&'static str] {
         match self {
             Self::RSSyncAgentPackages(_) => &["RSSyncAgentPackagesBulkReply"],
-            Self::RSSyncAgentPackagesBulk(_) => &["RSAgentPackageCreatedReply"],
+            Self::RSSyncAgentPackagesBulk(_) => &["RSAgentPackageCreatedReply", "RSSystemReply"],
         }
     }
 

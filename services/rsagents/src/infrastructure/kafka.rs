@@ -6,11 +6,13 @@ use events::{AdaptorReply, AgentsReply, AgentsRequest, AppliedReply, SyncReply, 
 
 use crate::{
     app::App,
-    application::{Failure, cancel_sync, start_bulk, start_sync, steer_sync},
+    application::{Failure, cancel_sync, start_bulk, start_sync, steer_sync, take_package_replies},
 };
 
 /// Most replies of one task that are counted together.
 const REPLIES_MAX: usize = 500;
+/// How rsadaptor answers what was said of a package.
+const PACKAGE_REPLY: &str = "RSAgentPackageCreatedReply";
 /// Why a reply has no effect that is for somebody else.
 const ANOTHER_S: &str = "another service's";
 /// Why a record has no effect whose task knows it already, or is not known.
@@ -61,7 +63,7 @@ pub async fn on_replies(app: &App, deliveries: &[Delivery]) -> Vec<Outcome> {
         Err(error) => Err(malformed(&error.to_string(), delivery.attempt)),
     };
     on_answers(deliveries, read, |it: Answers<SyncReply>| async move {
-        let folded = app.tasks.dispatch_replies(&it.task_id, &it.event_type, &it.all).await;
+        let folded = app.tasks().dispatch_replies(&it.task_id, &it.event_type, &it.all).await;
         folded.map_err(|error| Failure::from(error).problem())
     })
     .await
@@ -70,15 +72,22 @@ pub async fn on_replies(app: &App, deliveries: &[Delivery]) -> Vec<Outcome> {
 /// Handles one attempt at rsadaptor's replies.
 pub async fn on_results(app: &App, deliveries: &[Delivery]) -> Vec<Outcome> {
     let read = |delivery: &Delivery| match delivery.message.event::<AdaptorReply>() {
-        Ok(AdaptorReply::RSAgentPackageCreatedReply(it)) => Ok(it),
-        Ok(AdaptorReply::RSDeviceCreatedReply(_) | AdaptorReply::RSSystemReply(_)) => {
-            Err(Outcome::Skipped(ANOTHER_S))
+        Ok(AdaptorReply::RSAgentPackageCreatedReply(it) | AdaptorReply::RSSystemReply(it)) => {
+            Ok(it)
         }
+        Ok(AdaptorReply::RSDeviceCreatedReply(_)) => Err(Outcome::Skipped(ANOTHER_S)),
         Err(error) => Err(malformed(&error.to_string(), delivery.attempt)),
     };
     on_answers(deliveries, read, |it: Answers<AppliedReply>| async move {
-        let folded = app.tasks.dispatch_results(&it.task_id, &it.event_type, &it.all).await;
-        folded.map_err(|error| Failure::from(error).problem())
+        let Answers { task_id, event_type, all } = it;
+        let taken = match event_type.as_str() {
+            PACKAGE_REPLY => take_package_replies(app, &task_id, &event_type, &all).await,
+            _ => {
+                let folded = app.tasks().dispatch_results(&task_id, &event_type, &all).await;
+                folded.map_err(Failure::from)
+            }
+        };
+        taken.map_err(Failure::problem)
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! Plays rsadaptor: answers every package of a full sync, as the package's name says.
+//! Plays rsadaptor: answers what wants an answer, a package as its name says.
 
 use std::{
     collections::HashSet,
@@ -42,17 +42,16 @@ impl Adaptor {
     async fn answer(&self, delivery: &Delivery) -> Outcome {
         let message = &delivery.message;
         let Some(request_id) = &message.attributes.request_id else { return Outcome::Done };
-        let revision = match message.event().unwrap() {
-            RsAgentEvent::RSAgentPackageCreated(it) => it.revision,
-            RsAgentEvent::RSAgentPackageDeleted(it) => it.revision,
-            RsAgentEvent::RSAgentsUpdated(_) | RsAgentEvent::RSDefaultAgentsUpdated(_) => {
-                return Outcome::Done;
-            }
+        let (revision, of_isp) = match message.event().unwrap() {
+            RsAgentEvent::RSAgentPackageCreated(it) => (it.revision, false),
+            RsAgentEvent::RSAgentPackageDeleted(it) => (it.revision, false),
+            RsAgentEvent::RSAgentsUpdated(it) => (it.revision, true),
+            RsAgentEvent::RSDefaultAgentsUpdated(it) => (it.revision, true),
         };
         let first = self.seen.lock().unwrap().insert(request_id.clone());
         let Some((status, held)) = fate(request_id, first, revision) else { return Outcome::Done };
         let rejected = status == ReplyStatus::Rejected;
-        let reply = AdaptorReply::RSAgentPackageCreatedReply(AppliedReply {
+        let reply = AppliedReply {
             request_id: request_id.clone(),
             job_id: message.attributes.job_id.clone(),
             resource: request_id.key().to_owned().try_into().unwrap(),
@@ -61,7 +60,11 @@ impl Adaptor {
             status,
             http_status: rejected.then_some(422),
             error: rejected.then(|| "the signature is wrong".to_owned()),
-        });
+        };
+        let reply = match of_isp {
+            true => AdaptorReply::RSSystemReply(reply),
+            false => AdaptorReply::RSAgentPackageCreatedReply(reply),
+        };
         let origin = Origin::Message { id: &message.attributes.id, n: 0 };
         let reply = EventBusMessage::new(&reply, "/rsadaptor", origin);
         self.bus.publish(&reply).await.unwrap();
@@ -78,7 +81,7 @@ fn fate(
     revision: Revision,
 ) -> Option<(ReplyStatus, Option<Revision>)> {
     let is = |name: &str| request_id.key().contains(name);
-    let redriven = request_id.as_str().contains('~');
+    let redriven = request_id.task_id().contains("/agents~");
     let status = match (first, redriven) {
         _ if is("silent") => return None,
         (true, _) if is("slow") => return None,

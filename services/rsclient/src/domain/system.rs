@@ -4,6 +4,7 @@ use events::{
     AdvancedConfiguration, Bounded, Flags, Ip, IpNetwork, IspId, LanProtection, Revision,
     RouterProtectionSettings, RsSystemEvent, Text,
 };
+pub use problem::Expected;
 use serde::{Deserialize, Serialize};
 
 /// Protection of an ISP's routers, with both lists: what leaves in one event has one revision.
@@ -54,15 +55,6 @@ pub enum SystemChange {
     LanProtection(LanProtection),
     /// What experts set.
     Advanced(AdvancedConfiguration),
-}
-
-/// Which state somebody wants to change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// Whatever there is.
-    Any,
-    /// One of these revisions.
-    OneOf(Vec<Revision>),
 }
 
 impl RouterProtection {
