@@ -66,6 +66,11 @@ impl Body {
         }
     }
 
+    /// Something else is wrong with a member.
+    pub fn refuse(&mut self, name: &str, why: &str) {
+        self.wrong.push((pointer(name), why.to_owned()));
+    }
+
     /// A list of at most 1,000 texts of a form of their own, each once.
     pub fn list<T: Clone + Ord>(
         &mut self,

@@ -2,6 +2,7 @@
 //!
 //! - [`broker`]: which broker, and how to reach it;
 //! - [`dlq`]: what was set aside: looking at it, handing it back, giving it up. It speaks with the broker alone;
+//! - [`rollout`]: routers are led to another agent package in waves. It speaks with rsclient alone;
 //! - [`sync`]: full syncs: started, watched, steered, looked through. It speaks with rssync alone;
 //! - [`why`]: why a home looks as it does. It speaks with rsclient alone.
 //!
@@ -9,18 +10,19 @@
 //!
 //! | code | meaning |
 //! | --- | --- |
-//! | 0 | done; of a job that was followed: completed |
+//! | 0 | done; of a job or rollout that was followed: completed |
 //! | 1 | not done: out of reach, refused, or an answer that makes no sense |
 //! | 2 | the command line is wrong |
 //! | 3 | the job that was followed has ended with failures |
-//! | 4 | the job that was followed was cancelled |
-//! | 5 | the job that was followed has failed |
-//! | 6 | no such job or device |
-//! | 7 | not possible now: another job is in the way, or the job's state is |
-//! | 130 | Ctrl-C while a job was followed; the job goes on |
+//! | 4 | the job that was followed was cancelled, the rollout aborted |
+//! | 5 | the job or rollout that was followed has failed |
+//! | 6 | no such job, rollout or device |
+//! | 7 | not possible now: another job or rollout is in the way, or its state is |
+//! | 130 | Ctrl-C while a job or rollout was followed, which goes on |
 
 pub mod broker;
 pub mod dlq;
+pub mod rollout;
 pub mod service;
 mod shown;
 pub mod sync;
@@ -46,6 +48,8 @@ enum Command {
     #[command(subcommand)]
     Dlq(dlq::Command),
     #[command(subcommand)]
+    Rollout(rollout::Command),
+    #[command(subcommand)]
     Sync(sync::Command),
     #[command(subcommand)]
     Why(why::Command),
@@ -54,15 +58,15 @@ enum Command {
 /// The exit codes, for those who ask for help.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done; of a job that was followed: completed
+  0    done; of a job or rollout that was followed: completed
   1    not done: out of reach, refused, or an answer that makes no sense
   2    the command line is wrong
   3    the job that was followed has ended with failures
-  4    the job that was followed was cancelled
-  5    the job that was followed has failed
-  6    no such job or device
-  7    not possible now: another job is in the way, or the job's state is
-  130  Ctrl-C while a job was followed; the job goes on";
+  4    the job that was followed was cancelled, the rollout aborted
+  5    the job or rollout that was followed has failed
+  6    no such job, rollout or device
+  7    not possible now: another job or rollout is in the way, or its state is
+  130  Ctrl-C while a job or rollout was followed, which goes on";
 
 /// How a command ended that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +122,7 @@ pub struct Usage(pub String);
 pub async fn run(command_line: &CommandLine, out: &mut dyn Write) -> Result<Ending> {
     match &command_line.command {
         Command::Dlq(command) => dlq::run(command, out).await,
+        Command::Rollout(command) => rollout::run(command, out).await,
         Command::Sync(command) => sync::run(command, out).await,
         Command::Why(command) => why::run(command, out).await,
     }

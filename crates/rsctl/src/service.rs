@@ -33,7 +33,7 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 pub(crate) enum Whom {
     /// It has the jobs.
     Rssync,
-    /// It has the homes.
+    /// It has the homes and the rollouts.
     Rsclient,
 }
 
@@ -113,7 +113,17 @@ impl Service {
 
     /// Sends `body` to `path`.
     pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Answer> {
-        let request = self.request(Method::POST, path, &[], Rights::Write)?;
+        self.post_about(path, &[], body).await
+    }
+
+    /// Sends `body` to `path`, with a query that says about whom.
+    pub(crate) async fn post_about(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Answer> {
+        let request = self.request(Method::POST, path, query, Rights::Write)?;
         let request = request.header(CONTENT_TYPE, "application/json");
         // The answer is to say what was started.
         let request = request.header("prefer", "return=representation").body(body.to_string());

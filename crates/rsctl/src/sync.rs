@@ -24,6 +24,10 @@ use serde::Serialize;
 
 use self::act::Action;
 pub use self::{failures::Failures, list::List, server::Server, start::Start, watch::Watch};
+pub(crate) use self::{
+    list::{Pages, more},
+    show::to_the_second,
+};
 use crate::Ending;
 
 /// Send to the backend again what it should hold, and watch it

@@ -10,7 +10,7 @@ use crate::{
     SERVICE,
     domain::Work,
     infrastructure::{outboxes::Outboxes, store::Store},
-    settings::{Publishing, Settings},
+    settings::{Publishing, RolloutSettings, Settings},
 };
 
 /// The handles of the service; cheap to clone.
@@ -28,6 +28,8 @@ pub struct App {
     pub async_tasks: AsyncTasks<Work>,
     /// What bounds that.
     pub limits: Limits,
+    /// How rollouts go.
+    pub rollouts: RolloutSettings,
     /// Whose tokens are taken.
     pub verifier: Verifier,
 }
@@ -43,12 +45,15 @@ impl App {
         bus: EventBusProducer,
     ) -> anyhow::Result<Self> {
         let verifier = Verifier::new(SERVICE, &settings.auth)?;
-        let store = Store::open(database, settings.retention.tombstone_life());
+        let rollouts = settings.rollouts.clone();
+        rollouts.check()?;
+        let lives = (settings.retention.tombstone_life(), rollouts.life());
+        let store = Store::open(database, lives.0, lives.1);
         let store = store.await.context("the store cannot be opened")?;
         let outboxes =
             Outboxes::open(database, &bus).await.context("the store cannot be opened")?;
         let async_tasks = AsyncTasks::open(database, &settings.sync).await?;
         let (publishing, limits) = (settings.publishing, settings.sync);
-        Ok(Self { store, bus, outboxes, publishing, async_tasks, limits, verifier })
+        Ok(Self { store, bus, outboxes, publishing, async_tasks, limits, rollouts, verifier })
     }
 }

@@ -24,7 +24,7 @@ use eventbus::{ClientType, EventBusFactory, Resumer};
 
 use crate::{
     app::App,
-    application::tell_routers_until,
+    application::{drive_rollouts_until, tell_routers_until},
     infrastructure::{heartbeat::beat_until, kafka, rest::router, witnesses::Witnesses},
     settings::Settings,
 };
@@ -54,11 +54,13 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
 
     let routes = router(app.clone(), witnesses);
     let look_every = settings.outbox.look_every();
-    let (served, (), (), (), (), (), ()) = tokio::join!(
+    let drive_every = app.rollouts.look_every();
+    let (served, (), (), (), (), (), (), ()) = tokio::join!(
         rest.serve(routes, &chassis, chassis.stop.clone()),
         recover_until(app.tasks(), chassis.stop.clone()),
         app.outboxes.relay_until(look_every, &chassis.stop),
         tell_routers_until(&app, look_every, &chassis.stop),
+        drive_rollouts_until(&app, drive_every, &chassis.stop),
         beat_until(&bus, &chassis.health, settings.heartbeat.every(), &chassis.stop),
         kafka_probe.watch(&chassis.stop, || ready(consumer.works())),
         mongo_probe.watch(&chassis.stop, || chassis::mongo::answers(database.clone())),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::Plan;
+
 /// The defaults, with what each key means.
 pub const DEFAULTS: &str = include_str!("../rsclient.toml");
 
@@ -38,6 +40,43 @@ pub struct Settings {
     pub heartbeat: HeartbeatSettings,
     /// What bounds syncs and walks.
     pub sync: async_task::Limits,
+    /// How rollouts go.
+    pub rollouts: RolloutSettings,
+}
+
+/// How rollouts go.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutSettings {
+    /// Milliseconds between two looks at a rollout.
+    pub look_every_ms: u64,
+    /// Days for which a rollout that is over is kept.
+    pub kept_days: u32,
+    /// How they go where whoever starts one does not say.
+    pub plan: Plan,
+}
+
+impl RolloutSettings {
+    /// Between two looks at a rollout.
+    pub fn look_every(&self) -> Duration {
+        Duration::from_millis(self.look_every_ms.max(1))
+    }
+
+    /// For how long a rollout that is over is kept.
+    pub fn life(&self) -> Duration {
+        Duration::from_secs(u64::from(self.kept_days) * 86_400)
+    }
+
+    /// Whether they make sense.
+    ///
+    /// # Errors
+    /// They do not, and why.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let Err(wrong) = self.plan.check() else { return Ok(()) };
+        let all: Vec<String> =
+            wrong.0.iter().map(|(name, why)| format!("rollouts.plan.{name} {why}")).collect();
+        anyhow::bail!(all.join("; "))
+    }
 }
 
 /// With what this service signs tokens.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use auth::{Grant, RS_READ, SYNC_READ, SYNC_WRITE, Signer};
+use auth::{Grant, RS_READ, RS_WRITE, SYNC_READ, SYNC_WRITE, Signer};
 
 use super::{Whom, server::Caller};
 use crate::Usage;
@@ -39,7 +39,8 @@ impl Credentials {
         let scopes: &[&str] = match (self.whom, rights) {
             (Whom::Rssync, Rights::Read) => &[SYNC_READ],
             (Whom::Rssync, Rights::Write) => &[SYNC_READ, SYNC_WRITE],
-            (Whom::Rsclient, Rights::Read | Rights::Write) => &[RS_READ],
+            (Whom::Rsclient, Rights::Read) => &[RS_READ],
+            (Whom::Rsclient, Rights::Write) => &[RS_READ, RS_WRITE],
         };
         let audience = self.whom.name();
         let grant = Grant { audience, subject: &self.subject, isp_id: None, scopes };

@@ -5,6 +5,7 @@ mod bytes;
 mod dropping;
 mod mailbox;
 mod replaying;
+mod rollouts;
 mod rssync;
 mod sync_jobs;
 mod sync_refusals;

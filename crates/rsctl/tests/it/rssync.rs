@@ -112,6 +112,14 @@ impl Rssync {
         run(command).await
     }
 
+    /// Runs `rsctl rollout`.
+    pub(crate) async fn rollout(&self, arguments: &[&str]) -> Told {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rsctl"));
+        command.arg("rollout").args(arguments).kill_on_drop(true).stdin(Stdio::null());
+        command.env("RSCTL_CLIENT_URL", &self.url).env("RSCTL_KEY", self.key.path());
+        run(command).await
+    }
+
     /// Runs `rsctl sync`.
     pub(crate) async fn sync(&self, arguments: &[&str]) -> Told {
         run(self.command(arguments)).await

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    application::{Failure, walk_routers},
+    application::{Failure, start_rollout::check_rollouts, walk_routers},
     domain::{Association, Expected, Package},
     infrastructure::store::Associated,
 };
@@ -30,7 +30,8 @@ pub async fn associate_package(
     expected: &Expected,
     wanted: &Association,
 ) -> Result<Association, Failure> {
-    check_package(app, isp_id, id, wanted).await?;
+    let held = check_package(app, isp_id, id, wanted).await?;
+    check_rollouts(app, isp_id, held.as_ref(), wanted).await?;
     check_routers(app, isp_id, &wanted.routers).await?;
     let association = match app.store.packages.associate(isp_id, id, expected, wanted).await? {
         Associated::Yes(association) => association,
@@ -98,13 +99,13 @@ async fn tell_routers(
     Ok(app.store.packages.mark_walked(id, read.revision).await?)
 }
 
-/// Whether an ISP knows a package, and may have these run it.
-async fn check_package(
+/// Whether an ISP knows a package, and may have these run it; and the package, where anything is held of it.
+pub(super) async fn check_package(
     app: &App,
     isp_id: &IspId,
     id: &AgentPackageId,
     wanted: &Association,
-) -> Result<(), Failure> {
+) -> Result<Option<Package>, Failure> {
     let held = app.store.packages.find(id).await?;
     let theirs = |it: &IspId| it != isp_id;
     if held.as_ref().and_then(|it| it.isp_id.as_ref()).is_some_and(theirs) {
@@ -117,7 +118,7 @@ async fn check_package(
         return Err(Failure::NoSuch(Vec::new()));
     }
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(held);
     }
     if held.as_ref().is_some_and(|it| it.reserved) {
         return Err(given_up());
@@ -141,7 +142,7 @@ async fn check_package(
             let why = format!("the package does not run on model `{}`", group.model);
             Err(Failure::Conflict(why))
         }
-        None => Ok(()),
+        None => Ok(held),
     }
 }
 

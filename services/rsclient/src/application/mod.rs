@@ -5,6 +5,8 @@
 mod associate_package;
 mod change_router_protection;
 mod change_system;
+mod count_rollout;
+mod drive_rollouts;
 mod explain_device;
 mod failure;
 mod publish_devices;
@@ -18,9 +20,12 @@ mod save_agents;
 mod save_configuration;
 mod save_device;
 mod save_provision;
+mod save_report;
 mod save_user;
 mod send_devices;
 mod send_system;
+mod start_rollout;
+mod steer_rollout;
 mod sync;
 mod trace_device;
 
@@ -29,6 +34,7 @@ pub use associate_package::{
 };
 pub use change_router_protection::{change_router_protection, find_router_protection};
 pub use change_system::{change_system, find_system};
+pub use drive_rollouts::{drive_rollouts, drive_rollouts_until};
 pub use explain_device::{Explanation, explain_device};
 pub use failure::Failure;
 pub use publish_devices::{publish_devices, publish_devices_of};
@@ -41,9 +47,12 @@ pub use save_agents::{remove_package, save_agents, save_default_agents, save_pac
 pub use save_configuration::save_configuration;
 pub use save_device::save_device;
 pub use save_provision::save_provision;
+pub use save_report::save_report;
 pub use save_user::save_user;
 pub use send_devices::{repair_devices, send_devices};
 pub use send_system::{repair_system, send_system};
+pub use start_rollout::{WantedRollout, start_rollout};
+pub use steer_rollout::{RolloutPage, find_rollout, list_rollouts, steer_rollout};
 pub use sync::{
     cancel_sync, control_sync, sync_accounts, sync_accounts_bulk, sync_system, walk_isp,
     walk_routers,

@@ -14,7 +14,10 @@ const NAMED_MAX: usize = 10;
 /// # Errors
 /// Somebody uses it, or the store failed.
 pub async fn release_package(app: &App, id: &AgentPackageId) -> Result<(), Failure> {
-    let Some(users) = app.store.packages.reserve(id).await? else { return Ok(()) };
+    let Some(used) = app.store.packages.reserve(id).await? else { return Ok(()) };
+    let rollouts = used.shares.iter().map(|it| &it.rollout_id).chain(&used.left_by);
+    let rollouts: Vec<String> = rollouts.map(|it| format!("rollout `{it}`")).collect();
+    let users = used.association.unwrap_or_default();
     let mut names: Vec<String> = users
         .groups
         .iter()
@@ -26,7 +29,9 @@ pub async fn release_package(app: &App, id: &AgentPackageId) -> Result<(), Failu
         .collect();
     let left = NAMED_MAX - names.len();
     names.extend(users.routers.iter().take(left).map(|it| format!("router `{it}`")));
-    let more = users.groups.len() + users.routers.len() - names.len();
+    let left = NAMED_MAX - names.len();
+    names.extend(rollouts.iter().take(left).cloned());
+    let more = users.groups.len() + users.routers.len() + rollouts.len() - names.len();
     let mut why = format!("used by {}", names.join(", "));
     if more > 0 {
         write!(why, " and {more} more").expect("a text takes all");

@@ -9,7 +9,7 @@ use events::{
 use crate::{
     app::App,
     application::Failure,
-    domain::{Source, SyncAccounts, SyncSystem, Walk, Which, Work},
+    domain::{Rollout, RolloutStep, Source, SyncAccounts, SyncSystem, Walk, Which, Work},
 };
 
 /// Most devices of a redrive that are open at a time.
@@ -103,9 +103,26 @@ pub async fn walk_routers(app: &App, isp_id: &IspId) -> Result<(), Failure> {
     walk(app, Walk::over(isp_id.clone(), Which::Routers)).await
 }
 
-async fn walk(app: &App, walk: Walk) -> Result<(), Failure> {
+/// Has the routers of a step of a rollout published again, raised. Each step has a walk of its own, so that its end says
+/// that all of them have been told.
+///
+/// # Errors
+/// The store or the bus failed; doing it again is safe.
+pub(super) async fn walk_rollout(app: &App, rollout: &Rollout) -> Result<(), Failure> {
+    let step = RolloutStep { job_id: rollout.walk_id(), model: rollout.group.model.clone() };
+    let walk = Walk::of_rollout(rollout.isp_id.clone(), step);
+    let (id, job_id) = task_of(&walk);
+    app.tasks().start(parent(app, &id, &job_id, Work::Walk(walk))).await?;
+    Ok(())
+}
+
+fn task_of(walk: &Walk) -> (RequestId, JobId) {
     let job_id = walk.job_id();
-    let id = job_id.as_str().parse().expect("a job's id is a task's id");
+    (job_id.as_str().parse().expect("a job's id is a task's id"), job_id)
+}
+
+async fn walk(app: &App, walk: Walk) -> Result<(), Failure> {
+    let (id, job_id) = task_of(&walk);
     let task = parent(app, &id, &job_id, Work::Walk(walk));
     app.tasks().start_or_go_round_again(task).await?;
     Ok(())

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use events::{AgentPackageId, AgentPackageState, DeviceId, IspId, ListedPackage, Revision, Text};
+use events::{
+    AgentPackageId, AgentPackageState, DeviceId, IspId, JobId, ListedPackage, Revision, Text,
+};
 use serde::{Deserialize, Serialize};
 
-use super::DeviceState;
+use super::Share;
 
 /// What rsagents says of an ISP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +61,12 @@ pub struct Package {
     /// Who is to run it.
     #[serde(default)]
     pub association: Option<Association>,
+    /// Who runs it already, while a rollout leads to it.
+    #[serde(default)]
+    pub shares: Vec<Share>,
+    /// The rollouts that lead away from it, and back to it where they are aborted.
+    #[serde(default)]
+    pub left_by: Vec<JobId>,
 }
 
 /// What rsagents says of a package.
@@ -73,12 +81,28 @@ pub struct SaidPackage {
 /// Who is to run a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Association {
-    /// Order between two states; of two packages for one router, that which was associated last is meant.
+    /// Order between two states.
     pub revision: Revision,
     /// These routers.
     pub routers: Vec<DeviceId>,
     /// All routers of these groups.
     pub groups: Vec<Group>,
+    /// When the ISP associated it, where a rollout has changed it since; of two packages for one router, that which was
+    /// associated last is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Revision>,
+    /// The groups among them that a rollout has led here, each with when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub led: Vec<Led>,
+}
+
+/// A group that a rollout has led to a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Led {
+    /// The group.
+    pub group: Group,
+    /// When, as the revision that the association got by it.
+    pub since: Revision,
 }
 
 /// Routers of a model, all of them or those that follow a version.
@@ -90,28 +114,18 @@ pub struct Group {
     pub target_version: Option<Text>,
 }
 
-/// What decides which software a router runs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Software<'a> {
-    /// What rsagents says of the ISP.
-    pub agents: Option<&'a Agents>,
-    /// The packages that the ISP has associated, the last one first.
-    pub associated: &'a [Package],
-}
-
-/// Which package a router is to run, and who says so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Target<'a> {
-    /// The one that its ISP has chosen for it.
-    pub chosen: Option<&'a AgentPackageId>,
-    /// The one that its model runs where nothing else is said.
-    pub default: Option<&'a AgentPackageId>,
-}
-
 impl Agents {
     /// The package, where routers may be pointed at it.
     pub fn listed(&self, id: &AgentPackageId) -> Option<&ListedPackage> {
         self.listed.as_ref()?.packages.iter().find(|it| it.agent_package_id == *id)
+    }
+}
+
+impl Package {
+    /// Whether anybody is to run it, or a rollout leads to it or away from it.
+    pub fn is_used(&self) -> bool {
+        let is_associated = self.association.as_ref().is_some_and(|it| !it.is_empty());
+        is_associated || !self.shares.is_empty() || !self.left_by.is_empty()
     }
 }
 
@@ -120,39 +134,15 @@ impl Association {
     pub fn is_empty(&self) -> bool {
         self.routers.is_empty() && self.groups.is_empty()
     }
-}
 
-impl<'a> Target<'a> {
-    /// Chosen is the package that names the router; else the one for its model and the version that it follows;
-    /// else the one for its model. What is not listed is passed over.
-    pub fn of(id: &DeviceId, state: &DeviceState, software: Software<'a>) -> Self {
-        let Some(agents) = software.agents else { return Self::default() };
-        let group = |version: Option<&Text>| {
-            let model = state.model.as_ref();
-            model.map(|it| Group { model: it.clone(), target_version: version.cloned() })
-        };
-        let followed = state.target_version.as_ref().and_then(|it| group(Some(it)));
-        let associated =
-            software.associated.iter().filter_map(|it| Some((it, it.association.as_ref()?)));
-        let named = associated.clone().filter(|(_, it)| it.routers.contains(id));
-        let of_group = |wanted: Option<Group>| {
-            associated
-                .clone()
-                .filter(move |(_, it)| wanted.as_ref().is_some_and(|w| it.groups.contains(w)))
-        };
-        let chosen = named
-            .chain(of_group(followed))
-            .chain(of_group(group(None)))
-            .map(|(package, _)| &package.id)
-            .find(|it| agents.listed(it).is_some());
-        let of_model =
-            state.model.as_ref().and_then(|it| agents.defaults.as_ref()?.by_model.get(it));
-        let default = of_model.filter(|it| agents.listed(it).is_some());
-        Self { chosen, default }
+    /// Which of two packages that name a router was associated later.
+    pub fn since(&self) -> Revision {
+        self.since.unwrap_or(self.revision)
     }
 
-    /// The package that it is to run.
-    pub fn package(&self) -> Option<&'a AgentPackageId> {
-        self.chosen.or(self.default)
+    /// Which of two packages for a group was associated later.
+    pub fn since_of(&self, group: &Group) -> Revision {
+        let led = self.led.iter().find(|it| it.group == *group);
+        led.map_or_else(|| self.since(), |it| it.since)
     }
 }

@@ -1,7 +1,7 @@
 //! What the tasks of the service are about.
 
 use async_task::{Payload, TaskType};
-use events::{IspId, JobId, SyncMode, SyncScope};
+use events::{IspId, JobId, SyncMode, SyncScope, Text};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -87,6 +87,18 @@ pub struct Walk {
     /// Which of its devices.
     #[serde(default)]
     pub which: Which,
+    /// The step of a rollout that it is for; nothing where it is the one walk of the ISP.
+    #[serde(default)]
+    pub step: Option<RolloutStep>,
+}
+
+/// A step of a rollout for which routers are told what they are to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutStep {
+    /// The name of the walk.
+    pub job_id: JobId,
+    /// Only routers of this model can be concerned.
+    pub model: Text,
 }
 
 /// Which devices of a scope.
@@ -180,9 +192,11 @@ impl Work {
         match self {
             Self::RSSyncSystem(SyncSystem { scope, .. })
             | Self::RSSyncAccounts(SyncAccounts { scope, .. }) => scope.clone(),
-            Self::Walk(walk) => {
-                SyncScope { isp_id: Some(walk.isp_id.clone()), ..SyncScope::default() }
-            }
+            Self::Walk(walk) => SyncScope {
+                isp_id: Some(walk.isp_id.clone()),
+                model: walk.step.as_ref().map(|it| it.model.clone()),
+                ..SyncScope::default()
+            },
             Self::RSSyncAccountsBulk(_) => SyncScope::default(),
         }
     }
@@ -223,11 +237,19 @@ impl Work {
 impl Walk {
     /// A walk over these devices of an ISP.
     pub fn over(isp_id: IspId, which: Which) -> Self {
-        Self { isp_id, which }
+        Self { isp_id, which, step: None }
     }
 
-    /// The job of the one such walk of an ISP.
+    /// The walk of a step of a rollout of this ISP.
+    pub fn of_rollout(isp_id: IspId, step: RolloutStep) -> Self {
+        Self { isp_id, which: Which::Routers, step: Some(step) }
+    }
+
+    /// The job of the one such walk of an ISP, or of the step.
     pub fn job_id(&self) -> JobId {
+        if let Some(step) = &self.step {
+            return step.job_id.clone();
+        }
         let isp = Uuid::new_v5(&WALKS, self.isp_id.as_str().as_bytes());
         let id = match self.which {
             Which::All => format!("walk-{isp}"),

@@ -6,7 +6,7 @@ use async_task::{Answers, on_answers};
 use eventbus::{Batch, Delivery, EventBusMessage, EventBusRegistry, Outcome};
 use events::{
     AdaptorReply, AppliedReply, ClientReply, ClientRequest, ConfigurationEvent, ProvisioningEvent,
-    RsAgentEvent, SyncReply, Topic, TopicEvent,
+    RsAgentEvent, RsEvent, SyncReply, Topic, TopicEvent,
 };
 
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     application::{
         Cause, Effect, Failure, cancel_sync, control_sync, remove_account, remove_device,
         remove_package, remove_user, save_account, save_agents, save_configuration,
-        save_default_agents, save_device, save_package, save_provision, save_user, sync_accounts,
-        sync_accounts_bulk, sync_system,
+        save_default_agents, save_device, save_package, save_provision, save_report, save_user,
+        sync_accounts, sync_accounts_bulk, sync_system,
     },
 };
 
@@ -39,6 +39,7 @@ pub fn registries(app: &App) -> Vec<EventBusRegistry> {
         one(ProvisioningEvent::topic()),
         one(ConfigurationEvent::topic()),
         one(RsAgentEvent::topic()),
+        one(RsEvent::topic()),
         one(ClientRequest::topic()),
         EventBusRegistry::batch(ClientReply::topic().name, of_one_task, move |deliveries| {
             let app = replies.clone();
@@ -60,6 +61,8 @@ pub async fn on_record(app: &App, delivery: &Delivery) -> Outcome {
         on_request(app, message).await
     } else if message.topic == RsAgentEvent::topic().name {
         on_agents(app, message).await
+    } else if message.topic == RsEvent::topic().name {
+        on_homes(app, message).await
     } else {
         on_provisioning(app, message).await
     };
@@ -162,6 +165,14 @@ async fn on_agents(app: &App, message: &EventBusMessage) -> Result<Effect, Failu
         RsAgentEvent::RSDefaultAgentsUpdated(it) => save_default_agents(app, &it).await,
         RsAgentEvent::RSAgentPackageCreated(it) => save_package(app, &it).await,
         RsAgentEvent::RSAgentPackageDeleted(it) => remove_package(app, &it).await,
+    }
+}
+
+async fn on_homes(app: &App, message: &EventBusMessage) -> Result<Effect, Failure> {
+    match read(message)? {
+        RsEvent::RSRouterAgentReported(it) => save_report(app, &it).await,
+        // The registry has it for others alone.
+        RsEvent::RSDeviceEventConnected(_) => Ok(Effect::Superseded),
     }
 }
 

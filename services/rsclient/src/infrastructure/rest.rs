@@ -1,11 +1,13 @@
-//! The REST face: what an ISP sets for its homes, which routers run which software, why a home looks as it does, and
-//! what failed in a job.
+//! The REST face: what an ISP sets for its homes, which routers run which software, how they are led to another one,
+//! why a home looks as it does, and what failed in a job.
 
 mod agents;
 mod asked;
 mod body;
 mod devices;
+mod rollouts;
 mod router_protection;
+mod shown_rollout;
 mod system;
 
 use async_task::failures_router;
@@ -59,11 +61,13 @@ pub fn document() -> OpenApi {
 }
 
 fn described() -> OpenApiRouter<Served> {
-    let about = "What an ISP sets for its homes, what holds for them, and why. An ISP sees its own; operators all.";
+    let about = "What an ISP sets for its homes, what holds for them, and why; rollouts of agent packages. An ISP sees \
+                 its own; operators all.";
     OpenApiRouter::with_openapi(openapi::document(SERVICE, about))
         .merge(router_protection::described())
         .merge(system::described())
         .merge(agents::described())
+        .merge(rollouts::described())
         .merge(devices::described())
 }
 

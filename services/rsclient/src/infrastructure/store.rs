@@ -9,6 +9,9 @@ mod configurations;
 mod devices;
 mod notes;
 mod of_isp;
+mod reports;
+mod rollouts;
+mod shares;
 mod system;
 mod users;
 
@@ -19,6 +22,8 @@ pub use agents::{AgentLists, Associated, Packages};
 pub use configurations::Configurations;
 pub use devices::{Devices, DevicesOf, Found};
 pub use of_isp::OfIsp;
+pub use reports::{Report, Reports};
+pub use rollouts::Rollouts;
 pub use system::{ROUTER_PROTECTION, SYSTEM_CONFIGURATION};
 pub use users::Users;
 
@@ -81,6 +86,10 @@ pub struct Store {
     pub agents: AgentLists,
     /// Agent packages, each with who is to run it.
     pub packages: Packages,
+    /// What routers have reported of the packages that they tried to install.
+    pub reports: Reports,
+    /// Rollouts, open and over.
+    pub rollouts: Rollouts,
     /// How ISPs protect their routers.
     pub router_protections: OfIsp<RouterProtection>,
     /// What else ISPs set for all of their homes.
@@ -88,11 +97,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes the indexes that the queries rely on. Tombstones are kept for `tombstone_life`.
+    /// Makes the indexes that the queries rely on. Tombstones are kept for `tombstone_life`, rollouts that are over for
+    /// `rollout_life`.
     ///
     /// # Errors
     /// The server did not answer.
-    pub async fn open(database: &Database, tombstone_life: Duration) -> Result<Self, StoreError> {
+    pub async fn open(
+        database: &Database,
+        tombstone_life: Duration,
+        rollout_life: Duration,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             accounts: Accounts::open(database, tombstone_life).await?,
             users: Users::open(database, tombstone_life).await?,
@@ -100,6 +114,8 @@ impl Store {
             configurations: Configurations::open(database),
             agents: AgentLists::open(database),
             packages: Packages::open(database, tombstone_life).await?,
+            reports: Reports::open(database).await?,
+            rollouts: Rollouts::open(database, rollout_life).await?,
             router_protections: OfIsp::open(database, ROUTER_PROTECTION),
             system_configurations: OfIsp::open(database, SYSTEM_CONFIGURATION),
         })

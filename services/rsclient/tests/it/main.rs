@@ -17,6 +17,10 @@ mod kills;
 mod provenance;
 mod provisions;
 mod rest;
+#[cfg(feature = "failpoints")]
+mod rollout_kills;
+mod rollout_requests;
+mod rollouts;
 mod routers;
 mod service;
 mod sync;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chassis::Chassis;
 use eventbus::{ClientType, Delivery, EventBusFactory, EventBusMessage, Origin, Outcome};
-use events::{ConfigurationEvent, ProvisioningEvent, RsAgentEvent, TopicEvent};
+use events::{ConfigurationEvent, ProvisioningEvent, RsAgentEvent, RsEvent, TopicEvent};
 use mongodb::{
     Database,
     bson::{Document, doc},
@@ -164,6 +164,8 @@ pub(crate) fn with(mut value: Value, members: Value) -> Value {
 pub(crate) fn message(event_type: &str, data: &Value) -> EventBusMessage {
     let topic = if event_type.starts_with("ISP") {
         ConfigurationEvent::topic().name
+    } else if event_type == "RSRouterAgentReported" {
+        RsEvent::topic().name
     } else if event_type.starts_with("RS") {
         RsAgentEvent::topic().name
     } else {

@@ -10,7 +10,7 @@ use events::IspId;
 use openapi::schema;
 pub(super) use problem::tagged;
 use problem::{Kind, Problem};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
 use super::Served;
@@ -60,18 +60,41 @@ impl FromRequestParts<Served> for Writes {
 }
 
 async fn permitted(parts: &mut Parts, served: &Served, scope: &str) -> Result<IspId, Response> {
-    let caller = Caller::from_request_parts(parts, served).await;
-    let caller = caller.map_err(IntoResponse::into_response)?;
-    let isp_id = caller.require(scope).and_then(|()| isp_of(&caller, parts));
-    isp_id.map_err(IntoResponse::into_response)
+    let (caller, named): (_, Named) = asks(parts, served, scope).await?;
+    caller.speaks_for(named.isp_id.as_deref()).map_err(IntoResponse::into_response)
 }
 
-/// The ISP that a caller speaks for. Another one's looks as if it were not there.
-fn isp_of(caller: &Caller, parts: &Parts) -> Result<IspId, Problem> {
+/// Who asks, and what the query says, where the caller may do what `scope` stands for.
+pub(super) async fn asks<Q: DeserializeOwned>(
+    parts: &mut Parts,
+    served: &Served,
+    scope: &str,
+) -> Result<(Caller, Q), Response> {
+    let caller = Caller::from_request_parts(parts, served).await;
+    let caller = caller.map_err(IntoResponse::into_response)?;
+    let query = caller.require(scope).and_then(|()| query(parts));
+    Ok((caller, query.map_err(IntoResponse::into_response)?))
+}
+
+fn query<Q: DeserializeOwned>(parts: &Parts) -> Result<Q, Problem> {
     if parts.uri.query().is_some_and(|it| it.len() > QUERY_BYTES_MAX) {
         return Err(Problem::new(Kind::TooLarge, "the query is larger than the limit"));
     }
-    let query = Query::<Named>::try_from_uri(&parts.uri);
-    let Query(named) = query.map_err(|it| Problem::new(Kind::Invalid, it.body_text()))?;
-    caller.speaks_for(named.isp_id.as_deref())
+    let query = Query::<Q>::try_from_uri(&parts.uri);
+    query.map(|it| it.0).map_err(|it| Problem::new(Kind::Invalid, it.body_text()))
+}
+
+impl From<Option<String>> for Named {
+    fn from(isp_id: Option<String>) -> Self {
+        Self { isp_id }
+    }
+}
+
+impl Named {
+    /// The ISP that is named, where a caller may name it.
+    pub(super) fn of(self, caller: &Caller) -> Result<Option<IspId>, Problem> {
+        let named = self.isp_id.map(|it| caller.speaks_for(Some(&it)));
+        named.transpose()
+    }
+}
 }

@@ -29,7 +29,7 @@ pub struct AgentLists {
 /// A cheap handle to the packages.
 #[derive(Clone)]
 pub struct Packages {
-    documents: Collection<Package>,
+    pub(super) documents: Collection<Package>,
     tombstone_life: Duration,
 }
 
@@ -102,6 +102,7 @@ impl Packages {
         let indexes = [
             index(doc! { "isp_id": 1, "association.routers": 1 }),
             index(doc! { "isp_id": 1, "association.groups.model": 1 }),
+            index(doc! { "isp_id": 1, "shares.rollout_id": 1 }),
             sparse(doc! { "untold": 1 }),
             expiry(),
         ];
@@ -173,8 +174,8 @@ impl Packages {
         Ok(self.documents.find_one(doc! { "_id": id.as_str() }).await?)
     }
 
-    /// The packages that any of these routers, or any router of a group, is to run, the last associated one first. Of
-    /// the routers that they name, only these are among the answer.
+    /// The packages that any of these routers, or any router of a group or of a share, is to run, the last associated one
+    /// first. Of the routers that they name, only these are among the answer.
     ///
     /// # Errors
     /// The store does not answer.
@@ -190,14 +191,18 @@ impl Packages {
             "$or": [
                 { "association.routers": { "$in": &routers } },
                 { "association.groups.model": { "$exists": true } },
+                { "shares.rollout_id": { "$exists": true } },
             ],
         };
         let named = doc! { "$filter": {
             "input": "$association.routers", "cond": { "$in": ["$$this", &routers] },
         } };
         let projection = doc! {
-            "isp_id": 1, "reserved": 1, "said": 1, "association.revision": 1,
-            "association.groups": 1, "association.routers": named,
+            "isp_id": 1, "reserved": 1, "said": 1, "shares": 1, "association": { "$cond": [
+                { "$eq": [{ "$type": "$association" }, "object"] },
+                { "$mergeObjects": ["$association", { "routers": named }] },
+                "$$REMOVE",
+            ] },
         };
         let found = self.documents.find(any).projection(projection);
         let found = found.sort(doc! { "association.revision": -1, "_id": 1 }).await?;
@@ -269,15 +274,18 @@ impl Packages {
         Err(StoreError::Contended { id: id.to_string() })
     }
 
-    /// Has nobody start to use a package any more, for good, unless somebody is to run it. Answers who is.
+    /// Has nobody start to use a package any more, for good, unless somebody is to run it, or a rollout leads to it or
+    /// away from it. Then it answers the package, which says who.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn reserve(&self, id: &AgentPackageId) -> Result<Option<Association>, StoreError> {
+    pub async fn reserve(&self, id: &AgentPackageId) -> Result<Option<Package>, StoreError> {
         let unused = doc! {
             "_id": id.as_str(),
             "association.routers.0": { "$exists": false },
             "association.groups.0": { "$exists": false },
+            "shares.0": { "$exists": false },
+            "left_by.0": { "$exists": false },
         };
         let reserve = doc! { "$set": { "reserved": true } };
         for _ in 0..ATTEMPTS_MAX {
@@ -286,9 +294,9 @@ impl Packages {
                 Err(err) if is_duplicate_key(&err) => (),
                 Err(err) => return Err(err.into()),
             }
-            let users = self.find(id).await?.and_then(|it| it.association);
-            if let Some(users) = users.filter(|it| !it.is_empty()) {
-                return Ok(Some(users));
+            let used = self.find(id).await?.filter(Package::is_used);
+            if used.is_some() {
+                return Ok(used);
             }
         }
         Err(StoreError::Contended { id: id.to_string() })

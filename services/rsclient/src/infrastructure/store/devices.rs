@@ -19,7 +19,7 @@ use super::{
     notes::{Note, Notes},
     to_bson, write,
 };
-use crate::domain::{Device, DeviceState, FLAGS, SystemDocument, ToldFlags, Which};
+use crate::domain::{Device, DeviceState, FLAGS, Group, SystemDocument, ToldFlags, Which};
 
 const COLLECTION: &str = "devices";
 
@@ -110,11 +110,6 @@ impl Devices {
         after: Option<&DeviceId>,
         limit: usize,
     ) -> Result<Vec<DeviceId>, StoreError> {
-        #[derive(Deserialize)]
-        struct Id {
-            #[serde(rename = "_id")]
-            id: DeviceId,
-        }
         let mut filter = doc! { "isp_id": isp_id.as_str(), "deleted": false };
         match of {
             DevicesOf::Account(id) => drop(filter.insert("account_id", id.as_str())),
@@ -122,6 +117,15 @@ impl Devices {
         }
         if let Some(after) = after {
             filter.insert("_id", doc! { "$gt": after.as_str() });
+        }
+        self.ids(filter, limit).await
+    }
+
+    async fn ids(&self, filter: Document, limit: usize) -> Result<Vec<DeviceId>, StoreError> {
+        #[derive(Deserialize)]
+        struct Id {
+            #[serde(rename = "_id")]
+            id: DeviceId,
         }
         let ids = self
             .documents
@@ -132,6 +136,30 @@ impl Devices {
             .projection(doc! { "_id": 1 })
             .await?;
         Ok(ids.map_ok(|it| it.id).try_collect().await?)
+    }
+
+    /// The routers of a group behind `after`, in order, at most `limit`; tombstones left out.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn of_group(
+        &self,
+        isp_id: &IspId,
+        group: &Group,
+        after: Option<&DeviceId>,
+        limit: usize,
+    ) -> Result<Vec<DeviceId>, StoreError> {
+        let mut filter = doc! {
+            "isp_id": isp_id.as_str(), "deleted": false,
+            "state.kind": "router", "state.model": group.model.as_str(),
+        };
+        if let Some(version) = &group.target_version {
+            filter.insert("state.target_version", version.as_str());
+        }
+        if let Some(after) = after {
+            filter.insert("_id", doc! { "$gt": after.as_str() });
+        }
+        self.ids(filter, limit).await
     }
 
     /// What a sync finds in a scope behind `after` and up to `up_to`, in order, at most `limit` devices. Tombstones are

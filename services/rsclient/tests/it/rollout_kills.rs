@@ -1,0 +1,59 @@
+//! A process that is killed between any two steps of a rollout is followed by another one.
+
+use std::{collections::BTreeSet, process::Command};
+
+use serde_json::json;
+use testkit::servers::{Process, RunFolder};
+
+use crate::{
+    rest::{LIMIT, trust},
+    rollouts::{ROLLOUTS, Town},
+};
+
+/// Runs a process on the store of the town until it dies at `point`.
+async fn dies(town: &Town, point: &str) {
+    let folder = RunFolder::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rsclient"));
+    command.env("RSCLIENT__KAFKA__BOOTSTRAP_SERVERS", testkit::kafka());
+    command.env("RSCLIENT__MONGO__URI", testkit::mongo_uri());
+    command.env("RSCLIENT__MONGO__DATABASE", town.rest.service.database.name());
+    command.env("RSCLIENT__HTTP__LISTEN", "127.0.0.1:0");
+    command.env("RSCLIENT__ADMIN__LISTEN", "127.0.0.1:0");
+    command.env("RSCLIENT__ROLLOUTS__LOOK_EVERY_MS", "20");
+    command.envs(trust()).env("FAILPOINTS", format!("rsclient::{point}=return"));
+    let mut process = Process::start("rsclient", &mut command, &folder.log("rsclient")).unwrap();
+    let status = process.wait(LIMIT).await.unwrap();
+    assert!(!status.success(), "{point}: {status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_goes_on_whenever_a_process_dies() {
+    testkit::topics::create(&testkit::kafka()).await.unwrap();
+    testkit::settled::skip_to_end(&testkit::kafka(), &["rsclient"]).await.unwrap();
+    for (state, point, end, package) in [
+        ("starting", "rollout-acted", "completed", "b"),
+        ("raising", "rollout-raised", "completed", "b"),
+        ("raising", "rollout-acted", "completed", "b"),
+        ("walking", "rollout-claimed", "completed", "b"),
+        ("finishing", "rollout-led", "completed", "b"),
+        ("aborting", "rollout-withdrawn", "aborted", "a"),
+        ("completed", "rollout-acted", "completed", "b"),
+    ] {
+        let mut town = Town::start(6).await;
+        let id = town.begin(json!({"waves_per_mille": [500, 1000]})).await;
+        match state {
+            "starting" => (),
+            "aborting" => {
+                town.until(&id, &["walking"], |_| true).await;
+                let abort = json!({"action": "abort"});
+                assert_eq!(town.post(&format!("{ROLLOUTS}/{id}"), &abort).await.status, 204);
+            }
+            other => drop(town.until(&id, &[other], |_| true).await),
+        }
+        dies(&town, point).await;
+        let ended = town.until(&id, &["completed", "aborted", "failed"], |_| true).await;
+        assert_eq!(ended["state"], json!(end), "{state} {point}: {ended}");
+        let told: BTreeSet<String> = town.told().await.into_values().collect();
+        assert_eq!(told, [town.rest.service.id(package)].into(), "{state} {point}");
+    }
+}
