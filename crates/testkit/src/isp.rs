@@ -61,7 +61,16 @@ impl Isp {
         held(answer).with_context(|| format!("PUT {path}"))
     }
 
-    /// The same over crashes: what was not answered, or was answered with a fault of the server, is asked again, also
+    /// Asks for something to be done, and answers what is held then.
+    ///
+    /// # Errors
+    /// When the answer is no success.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let answer = self.send(0, Method::POST, path, Some(body)).await?;
+        held(answer).with_context(|| format!("POST {path}"))
+    }
+
+    /// The same as [`Self::put`] over crashes: what was not answered, or was answered with a fault of the server, is asked again, also
     /// of the other rsclients.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, bail};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    consumer::{BaseConsumer, Consumer, StreamConsumer},
     message::{BorrowedMessage, Header, Headers, OwnedHeaders},
     producer::{FutureProducer, FutureRecord, Producer},
 };
@@ -168,6 +168,49 @@ impl Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         let _ = self.producer.flush(Duration::from_secs(5));
+    }
+}
+
+/// Reads what arrives on a topic.
+pub struct Tail {
+    consumer: StreamConsumer,
+}
+
+impl std::fmt::Debug for Tail {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Tail").finish_non_exhaustive()
+    }
+}
+
+impl Tail {
+    /// A reader of what arrives on `topic` from now on.
+    ///
+    /// # Errors
+    /// When the broker does not tell of the topic.
+    pub async fn of(bootstrap: &str, topic: &str) -> Result<Self> {
+        let mut config = servers::client(bootstrap);
+        config.set("group.id", crate::unique("tail")).set("enable.auto.commit", "false");
+        let (topic, consumer) = (topic.to_owned(), config.create::<StreamConsumer>()?);
+        let assign = tokio::task::spawn_blocking(move || -> Result<StreamConsumer> {
+            let metadata = consumer.fetch_metadata(Some(&topic), PATIENCE)?;
+            let partitions = metadata.topics().first().map(|it| it.partitions());
+            let mut assignment = TopicPartitionList::new();
+            for partition in partitions.unwrap_or_default().iter().map(|it| it.id()) {
+                let (_, high) = consumer.fetch_watermarks(&topic, partition, PATIENCE)?;
+                assignment.add_partition_offset(&topic, partition, Offset::Offset(high))?;
+            }
+            consumer.assign(&assignment)?;
+            Ok(consumer)
+        });
+        Ok(Self { consumer: assign.await.context("follow a topic")?? })
+    }
+
+    /// The next record, once it is there.
+    ///
+    /// # Errors
+    /// When the client reports one.
+    pub async fn next(&self) -> Result<Record> {
+        Ok(Record::of(&self.consumer.recv().await?))
     }
 }
 

@@ -119,6 +119,46 @@ impl Simulator {
         self.call(Method::PUT, "/sim/faults", Some(faults)).await.map(drop)
     }
 
+    /// Lets a town live in it, in the place of the one there may be; answers the town in numbers.
+    ///
+    /// # Errors
+    /// When it refuses the plan.
+    pub async fn begin_town(&self, plan: &Value) -> Result<Value> {
+        self.call(Method::PUT, "/sim/town", Some(plan)).await
+    }
+
+    /// The town in numbers.
+    ///
+    /// # Errors
+    /// When it does not answer, or has none.
+    pub async fn town(&self) -> Result<Value> {
+        self.call(Method::GET, "/sim/town", None).await
+    }
+
+    /// Which agent package each router of the town runs: `{id: {"runs", "target", …}}`.
+    ///
+    /// # Errors
+    /// When it does not answer, or has no town.
+    pub async fn town_routers(&self) -> Result<Value> {
+        self.call(Method::GET, "/sim/town/routers", None).await
+    }
+
+    /// Which devices of the town send, by the last that they have said of it: `{id: true | false}`.
+    ///
+    /// # Errors
+    /// When it does not answer, or has no town.
+    pub async fn town_active(&self) -> Result<Value> {
+        self.call(Method::GET, "/sim/town/active", None).await
+    }
+
+    /// Ends the town; answers how it was at its end, null where there was none.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn end_town(&self) -> Result<Value> {
+        self.call(Method::DELETE, "/sim/town", None).await
+    }
+
     /// Lets it forget everything that it holds.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ mod events;
 mod full_sync;
 mod live;
 mod load;
-mod memory;
+pub(crate) mod memory;
 
 use std::{
     fs,

@@ -4,6 +4,7 @@
 //! - [`checks`]: everything that CI runs, with the time of each stage;
 //! - [`mod@bench`]: the event bus, the full sync and events from the homes under load, against their bars;
 //! - [`chaos`]: a full sync among processes that are killed;
+//! - [`soak`]: a day of a small town, sent through the whole fleet;
 //! - [`servers`]: a broker and a mongod for tests that are run by hand;
 //! - [`generate`]: files that are made from the registry and the services' defaults;
 //! - [`coverage`]: which names of the design have code and a test that ran.
@@ -16,4 +17,5 @@ pub mod demo;
 mod full_sync;
 pub mod generate;
 pub mod servers;
+pub mod soak;
 mod tools;

@@ -21,6 +21,7 @@ enum Command {
     Servers(xtask::servers::Options),
     Bench(xtask::bench::Options),
     Chaos(xtask::chaos::Options),
+    Soak(xtask::soak::Options),
     Coverage(xtask::coverage::Options),
     Generate(xtask::generate::Options),
     #[command(hide = true)]
@@ -50,6 +51,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Servers(options) => xtask::servers::run(&options).await,
         Command::Bench(options) => xtask::bench::run(&options).await,
         Command::Chaos(options) => xtask::chaos::run(&options).await,
+        Command::Soak(options) => xtask::soak::run(&options).await,
         Command::Coverage(options) => xtask::coverage::run(&options),
         Command::Generate(options) => xtask::generate::run(&options),
         Command::Broker(options) => xtask::servers::serve_broker(&options).await,

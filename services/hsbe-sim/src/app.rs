@@ -10,8 +10,9 @@ use chassis::CancellationToken;
 use serde::Serialize;
 
 use crate::{
-    domain::{Backend, Faults},
-    settings::Settings,
+    domain::{Backend, Faults, Town},
+    infrastructure::town::Life,
+    settings::{KafkaSettings, Settings},
 };
 
 /// The handles that a request may reach for. Cheap to clone.
@@ -26,6 +27,9 @@ struct Inner {
     backend: Mutex<Backend>,
     faults: Mutex<Faults>,
     traffic: Mutex<Traffic>,
+    kafka: Option<KafkaSettings>,
+    town: Mutex<Option<Town>>,
+    life: tokio::sync::Mutex<Option<Life>>,
 }
 
 /// Requests to the HS Admin API.
@@ -58,6 +62,9 @@ impl App {
             backend: Mutex::new(Backend::new(settings.stale, settings.history_entries_max)),
             faults: Mutex::new(faults),
             traffic: Mutex::default(),
+            kafka: settings.kafka.clone(),
+            town: Mutex::default(),
+            life: tokio::sync::Mutex::default(),
         })))
     }
 
@@ -89,6 +96,21 @@ impl App {
     /// What is on the way. Never kept over an await.
     pub fn traffic(&self) -> MutexGuard<'_, Traffic> {
         self.0.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The backend's own broker.
+    pub fn kafka(&self) -> Option<&KafkaSettings> {
+        self.0.kafka.as_ref()
+    }
+
+    /// The town, where there is one. Never kept over an await.
+    pub fn town(&self) -> MutexGuard<'_, Option<Town>> {
+        self.0.town.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What lets the town live. Whoever begins or ends a town holds it.
+    pub(crate) fn life(&self) -> &tokio::sync::Mutex<Option<Life>> {
+        &self.0.life
     }
 
     /// A request begins to wait for its answer.

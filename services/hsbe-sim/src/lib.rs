@@ -3,6 +3,7 @@
 //! - `domain`: what the backend holds, which requests are well formed, what can go wrong on purpose
 //! - `infrastructure/rest`: the HS Admin API, and `/sim` for whoever runs it
 //! - `infrastructure/kafka`: the Kafka admin interface
+//! - `infrastructure/town`: a town whose homes send events
 //!
 //! Everything is in memory. The same routes are served without TLS and, if set, with mutual TLS.
 
@@ -22,8 +23,8 @@ use chassis::{
 use tokio::net::TcpListener;
 
 pub use app::App;
-use infrastructure::kafka::consume;
 pub use infrastructure::rest::router;
+use infrastructure::{kafka::consume, town};
 pub use settings::{DEFAULTS, HttpSettings, KafkaSettings, Settings, TlsSettings};
 
 /// Longest that a request may take: a fault may hold it back for as long as its client waits.
@@ -76,7 +77,10 @@ pub async fn run(settings: Settings, chassis: Chassis) -> anyhow::Result<()> {
             let secure = serve(listener, Some(config));
             tokio::try_join!(serve(plain, None), secure, consumed).map(drop)
         }
-    }
+    }?;
+    // No request can begin another one.
+    town::end(&app).await;
+    Ok(())
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

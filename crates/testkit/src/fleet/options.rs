@@ -41,7 +41,7 @@ impl Service {
     pub(super) fn calls_others(self) -> bool {
         match self {
             Self::RsClient | Self::RsAgents | Self::RsSync => true,
-            Self::Simulator | Self::RsAdaptor => false,
+            Self::Simulator | Self::RsAdaptor | Self::RsEvents => false,
         }
     }
 }

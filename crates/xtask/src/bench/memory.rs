@@ -6,15 +6,15 @@ use anyhow::{Context, Result};
 
 /// Memory of a process, in MB (10⁶ bytes).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// VmRSS: what it holds now.
-    pub(super) resident_mb: f64,
+    pub(crate) resident_mb: f64,
     /// VmHWM: the most that it held since its start, or since [`forget_peak`].
-    pub(super) peak_mb: f64,
+    pub(crate) peak_mb: f64,
 }
 
 /// Reads `/proc/PID/status`.
-pub(super) fn of(pid: u32) -> Result<Memory> {
+pub(crate) fn of(pid: u32) -> Result<Memory> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     parsed(&text).with_context(|| format!("{path} has no memory"))

@@ -9,7 +9,7 @@ use events::Revision;
 use hs_admin::{Resource, ResourceKind};
 use serde::{Deserialize, Serialize};
 
-use super::{Checked, Document, Refusal};
+use super::{Checked, Document, Move, Refusal, Resident};
 
 /// Most regressions that are named; all are counted.
 const REGRESSED_NAMES_MAX: usize = 20;
@@ -33,6 +33,8 @@ pub struct Backend {
     held: BTreeMap<Key, Held>,
     counts: Counts,
     arrivals: u64,
+    /// What changed among devices and routers, where somebody watches.
+    moves: Option<Vec<Move>>,
 }
 
 /// A write as it arrived.
@@ -130,6 +132,7 @@ struct Held {
     /// The highest of all writes that were done, deletions included.
     revision: Option<Revision>,
     body: Option<Document>,
+    resident: Option<Resident>,
     history: VecDeque<Entry>,
 }
 
@@ -142,6 +145,7 @@ impl Backend {
             held: BTreeMap::new(),
             counts: Counts::default(),
             arrivals: 0,
+            moves: None,
         }
     }
 
@@ -273,7 +277,25 @@ impl Backend {
 
     /// Forgets everything, revisions and counts included.
     pub fn forget(&mut self) {
+        let moves = self.moves.is_some().then(|| vec![Move::AllOut]);
         *self = Self::new(self.stale, self.history_entries_max);
+        self.moves = moves;
+    }
+
+    /// The devices and routers that are held, in the order of their ids. From now on changes among them are noted.
+    pub fn watch(&mut self) -> Vec<Resident> {
+        self.moves = Some(Vec::new());
+        self.held.values().filter_map(|it| it.resident.clone()).collect()
+    }
+
+    /// The changes among devices and routers since the last look.
+    pub fn moved(&mut self) -> Vec<Move> {
+        self.moves.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Nobody looks at the changes any more.
+    pub fn unwatch(&mut self) {
+        self.moves = None;
     }
 
     fn apply(
@@ -292,10 +314,18 @@ impl Backend {
         match change {
             Change::Put(checked) => {
                 held.body = Some(checked.document);
+                held.resident = checked.resident;
+                if let Some(moves) = &mut self.moves {
+                    moves.extend(held.resident.clone().map(Move::In));
+                }
                 Ok(204)
             }
             Change::Delete => {
                 let held_before = held.body.take();
+                held.resident = None;
+                if let (Some(moves), Some(_)) = (&mut self.moves, &held_before) {
+                    moves.extend(out(resource));
+                }
                 if let Resource::Router(id) = resource
                     && let Some(flags) =
                         self.held.get_mut(&self::key(&Resource::FeatureFlags(id.clone())))
@@ -335,7 +365,7 @@ impl Backend {
     }
 
     fn guard_references(&self, resource: &Resource, checked: &Checked) -> Result<(), Refusal> {
-        if let Some(package) = &checked.target_agent_package
+        if let Some(package) = checked.target_agent_package()
             && !self.holds(&Resource::AgentPackage(package.clone()))
         {
             return Err(Refusal::new(
@@ -350,6 +380,15 @@ impl Backend {
             return Err(Refusal::not_found(format!("no router {router}")));
         }
         Ok(())
+    }
+}
+
+/// What is gone with a resource.
+fn out(resource: &Resource) -> Option<Move> {
+    match resource {
+        Resource::Device(id) => Some(Move::DeviceOut(id.clone())),
+        Resource::Router(id) => Some(Move::RouterOut(id.clone())),
+        Resource::FeatureFlags(_) | Resource::AgentPackage(_) | Resource::System(..) => None,
     }
 }
 

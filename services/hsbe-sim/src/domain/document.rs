@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use events::AgentPackageId;
 
+use super::{Resident, Role};
+
 /// A body exactly as it was received, which is JSON. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Document(Arc<str>);
@@ -25,6 +27,16 @@ impl Document {
 pub struct Checked {
     /// The body.
     pub document: Document,
+    /// The device or router that it is of.
+    pub resident: Option<Resident>,
+}
+
+impl Checked {
     /// The agent package that has to be there first.
-    pub target_agent_package: Option<AgentPackageId>,
+    pub fn target_agent_package(&self) -> Option<&AgentPackageId> {
+        match &self.resident.as_ref()?.role {
+            Role::Router { target } => target.as_ref(),
+            Role::Device => None,
+        }
+    }
 }

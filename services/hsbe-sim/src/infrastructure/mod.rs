@@ -2,3 +2,4 @@
 
 pub(crate) mod kafka;
 pub(crate) mod rest;
+pub(crate) mod town;

@@ -4,6 +4,7 @@ mod admin;
 mod arrival;
 pub(super) mod form;
 mod sim;
+mod town;
 
 use axum::{
     Json, Router,
@@ -32,7 +33,8 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         // Faults reach unknown paths and methods too.
         .layer(from_fn_with_state(app.clone(), arrival::arrive));
-    sim::routes().method_not_allowed_fallback(method_not_allowed).merge(admin).with_state(app)
+    let own = sim::routes().merge(town::routes());
+    own.method_not_allowed_fallback(method_not_allowed).merge(admin).with_state(app)
 }
 
 async fn not_found() -> Refusal {

@@ -9,3 +9,4 @@ mod order;
 mod service;
 mod strictness;
 mod tls;
+mod town;

@@ -2,14 +2,14 @@
 
 use events::{AgentPackageId, DeviceId, IspId, Revision};
 use hs_admin::{
-    AgentPackage, BATCH_ITEMS_MAX, BatchItem, DeviceConfiguration, FeatureFlags, Resource,
-    RouterConfiguration, SystemAgentDefault, SystemAgentVersions, SystemDocument, SystemGeneral,
-    SystemRouterAllowedIP, SystemRouterDNS,
+    AgentPackage, BATCH_ITEMS_MAX, BatchItem, DeviceConfiguration, DeviceIdentity, FeatureFlags,
+    Resource, RouterConfiguration, SystemAgentDefault, SystemAgentVersions, SystemDocument,
+    SystemGeneral, SystemRouterAllowedIP, SystemRouterDNS,
 };
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
 use serde_json::{Value, value::RawValue};
 
-use crate::domain::{Checked, Document, Refusal};
+use crate::domain::{Checked, Document, Refusal, Resident, Role};
 
 /// A body that may be malformed otherwise, if it is JSON at all.
 pub(in crate::infrastructure) fn read(body: &[u8]) -> Option<Document> {
@@ -55,16 +55,17 @@ pub(in crate::infrastructure) fn check(
     resource: &Resource,
     body: &[u8],
 ) -> Result<Checked, Refusal> {
-    let target_agent_package = match resource {
+    let resident = match resource {
         Resource::Device(id) => {
             let configuration: DeviceConfiguration = parse_model(body)?;
             same_id(id.as_str(), configuration.device.id.as_str())?;
-            None
+            Some(resident(configuration.device, Role::Device))
         }
         Resource::Router(id) => {
             let configuration: RouterConfiguration = parse_model(body)?;
             same_id(id.as_str(), configuration.device.id.as_str())?;
-            configuration.target_agent_package
+            let role = Role::Router { target: configuration.target_agent_package };
+            Some(resident(configuration.device, role))
         }
         Resource::FeatureFlags(_) => parse_model::<FeatureFlags>(body).map(|_| None)?,
         Resource::AgentPackage(id) => {
@@ -74,7 +75,12 @@ pub(in crate::infrastructure) fn check(
         }
         Resource::System(_, document) => check_system(*document, body).map(|()| None)?,
     };
-    Ok(Checked { document: document(body)?, target_agent_package })
+    Ok(Checked { document: document(body)?, resident })
+}
+
+fn resident(device: DeviceIdentity, role: Role) -> Resident {
+    let DeviceIdentity { id, isp_id, account_id, mac, .. } = device;
+    Resident { id, isp_id, account_id, mac, role }
 }
 
 /// Takes a body of `POST /devices` apart: one device, or a list of items of which each stands for itself.
@@ -84,8 +90,8 @@ pub(in crate::infrastructure) fn check(
 pub(super) fn batch(body: &[u8]) -> Result<Vec<Result<Upsert, Refusal>>, Refusal> {
     if !body.trim_ascii_start().starts_with(b"[") {
         let configuration: DeviceConfiguration = parse_model(body)?;
-        let checked = Checked { document: document(body)?, target_agent_package: None };
-        return Ok(vec![Ok(Upsert { id: configuration.device.id, revision: None, checked })]);
+        let upsert = upsert(configuration.device, None, document(body)?);
+        return Ok(vec![Ok(upsert)]);
     }
     let items: Vec<Box<RawValue>> = parse(body)?;
     if items.len() > BATCH_ITEMS_MAX {
@@ -112,8 +118,16 @@ fn batch_item(item: &RawValue) -> Result<Upsert, Refusal> {
     }
     let BatchItem { revision, configuration } = parse_model(item.get().as_bytes())?;
     let raw: RawItem = parse(item.get().as_bytes())?;
-    let checked = Checked { document: as_document(&raw.configuration), target_agent_package: None };
-    Ok(Upsert { id: configuration.device.id, revision: Some(revision), checked })
+    Ok(upsert(configuration.device, Some(revision), as_document(&raw.configuration)))
+}
+
+fn upsert(device: DeviceIdentity, revision: Option<Revision>, document: Document) -> Upsert {
+    let resident = resident(device, Role::Device);
+    Upsert {
+        id: resident.id.clone(),
+        revision,
+        checked: Checked { document, resident: Some(resident) },
+    }
 }
 
 fn check_system(document: SystemDocument, body: &[u8]) -> Result<(), Refusal> {
