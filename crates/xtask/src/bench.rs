@@ -20,11 +20,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 use testkit::servers::{Process, RunFolder, apache_kafka};
 
-use crate::tools::{cargo, print, succeed, table};
+use crate::tools::{cargo, in_release, print, print_figures, table};
 
-const PACKAGES: &[&str] = &["xtask", "hsbe-sim", "rsclient", "rsadaptor", "rsagents", "rssync"];
-/// A fleet takes long to be fed.
-const HOURS: Duration = Duration::from_secs(4 * 60 * 60);
 /// The whole takes some minutes.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
@@ -110,9 +107,10 @@ const FIGURES: &[Figure] = &[
 pub async fn run(options: &Options) -> Result<ExitCode> {
     match options.what {
         What::Eventbus => eventbus(options).await,
-        What::FullSync | What::Config if cfg!(debug_assertions) => in_release(options).await,
-        What::FullSync | What::Config => fleet(options).await,
-        What::Events => events::run(options).await,
+        What::FullSync | What::Config | What::Events if cfg!(debug_assertions) => {
+            in_release().await
+        }
+        What::FullSync | What::Config | What::Events => fleet(options).await,
     }
 }
 
@@ -121,53 +119,14 @@ async fn fleet(options: &Options) -> Result<ExitCode> {
     let mut folder = RunFolder::new()?;
     let outcome = match options.what {
         What::Config => config::measure(options.devices, &folder).await,
-        What::Eventbus | What::Events | What::FullSync => {
-            full_sync::measure(options, &folder).await
-        }
+        What::Events => events::measure(options.events, &folder).await,
+        What::Eventbus | What::FullSync => full_sync::measure(options, &folder).await,
     };
     if outcome.is_err() {
         folder.failed();
     }
-    let figures = outcome?;
-    let mut table = table();
-    for (name, value) in &figures {
-        table.add_row([name.replace('_', " "), value.to_string()]);
-    }
-    print(table);
-    if options.json {
-        print(Value::Object(figures));
-    }
+    print_figures(outcome?, options.json);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Builds everything in release mode, and lets that program measure.
-async fn in_release(options: &Options) -> Result<ExitCode> {
-    eprintln!("building the fleet in release mode");
-    let folder = RunFolder::new()?;
-    let mut build = cargo(&["build", "--release", "--quiet"]);
-    build.args(PACKAGES.iter().flat_map(|it| ["-p", it]));
-    succeed("build", &mut build, &folder).await?;
-    let debug = std::env::current_exe().context("find this program")?;
-    let target = debug.parent().and_then(Path::parent).context("a target folder")?;
-    let mut command = Command::new(target.join("release").join("xtask"));
-    command.args(["bench", options.what.name(), "--devices", &options.devices.to_string()]);
-    command.args(options.json.then_some("--json"));
-    command.args(options.skip_live.then_some("--skip-live")).stdin(Stdio::null());
-    let mut process = Process::spawn("bench", &mut command, &folder.log("bench"))?;
-    let status = process.wait(HOURS).await?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-impl What {
-    /// Its name on the command line.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Eventbus => "eventbus",
-            Self::FullSync => "full-sync",
-            Self::Config => "config",
-            Self::Events => "events",
-        }
-    }
 }
 
 async fn eventbus(options: &Options) -> Result<ExitCode> {

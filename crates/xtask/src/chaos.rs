@@ -23,7 +23,7 @@ use testkit::{
 use self::blows::{Blow, Point, Target, plan};
 use crate::{
     full_sync::{Source, limit, provision},
-    tools::{FEATURES, cargo, embedded_command, print, succeed, table},
+    tools::{build_fleet, embedded_command, print_figures},
 };
 
 /// How long an undisturbed sync takes at least; the backend is slowed for that.
@@ -38,7 +38,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 const AFTERWARDS: Duration = Duration::from_secs(3);
 /// After the end of the job, nothing much is left to be done.
 const REST: Duration = Duration::from_secs(120);
-const SERVICES: &[&str] = &["hsbe-sim", "rsclient", "rsadaptor", "rsagents", "rssync"];
 
 /// Run a full sync while every part of the fleet is killed.
 #[derive(Debug, Clone, clap::Args)]
@@ -79,24 +78,15 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         folder.failed();
     }
     let found = outcome?;
-    let mut table = table();
-    for (name, value) in &found {
-        table.add_row([name.replace('_', " "), value.to_string()]);
-    }
-    print(table);
     let ok = found["ok"] == true;
-    if options.json {
-        print(Value::Object(found));
-    }
+    print_figures(found, options.json);
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn run_in(options: &Options, folder: &RunFolder) -> Result<Map<String, Value>> {
     let say = |line: &str| eprintln!("{line}");
     say("building the fleet");
-    let mut build = cargo(&["build", "--quiet"]);
-    build.args(SERVICES.iter().flat_map(|it| ["-p", it])).args(FEATURES);
-    succeed("build", &mut build, folder).await?;
+    build_fleet(folder).await?;
     say("starting MongoDB and Apache Kafka");
     let command = embedded_command()?;
     let servers = Servers::start(&Broker::Apache, &command, folder, &say).await?;

@@ -32,7 +32,7 @@ pub use self::{
     homes::{each_home, homes},
     input::Input,
 };
-use crate::tools::{FEATURES, cargo, embedded_command, print, succeed, table};
+use crate::tools::{build_fleet, embedded_command, print, table};
 
 /// Acknowledgements that may be outstanding while provisioning lines are fed.
 const IN_FLIGHT: usize = 256;
@@ -96,9 +96,7 @@ async fn demonstrate(
 ) -> Result<ExitCode> {
     let progress = Progress::new();
     progress.say("building the services");
-    let mut build = cargo(&["build", "--quiet", "-p", "hsbe-sim", "-p", "rsclient"]);
-    build.args(["-p", "rsadaptor", "-p", "rsagents", "-p", "rssync"]).args(FEATURES);
-    succeed("build", &mut build, folder).await?;
+    build_fleet(folder).await?;
 
     progress.say("starting MongoDB and the broker");
     let say = |line: &str| progress.say(line);

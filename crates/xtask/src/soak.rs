@@ -5,10 +5,7 @@ mod accounts;
 mod agents;
 mod findings;
 
-use std::{
-    process::{ExitCode, Stdio},
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -16,7 +13,7 @@ use serde_json::{Map, Value, json};
 use testkit::{
     fleet::{Fleet, FleetOptions, Service},
     records::{Event, Sender},
-    servers::{Broker, Process, RunFolder, Servers},
+    servers::{Broker, RunFolder, Servers},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,12 +22,9 @@ use crate::{
     bench::memory,
     demo::each_home,
     full_sync::{forced_sync, limit},
-    tools::{cargo, embedded_command, print, succeed, table},
+    tools::{embedded_command, in_release, print_figures},
 };
 
-const PACKAGES: &[&str] =
-    &["xtask", "hsbe-sim", "rsclient", "rsadaptor", "rsagents", "rsevents", "rssync"];
-const HOURS: Duration = Duration::from_secs(12 * 60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// Acknowledgements that may be outstanding while homes are fed.
@@ -70,7 +64,7 @@ pub struct Options {
 /// When a piece is missing or a service ends.
 pub async fn run(options: &Options) -> Result<ExitCode> {
     if cfg!(debug_assertions) {
-        return in_release(options).await;
+        return in_release().await;
     }
     let mut folder = RunFolder::new()?;
     let outcome = soak(options, &folder).await;
@@ -78,39 +72,9 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         folder.failed();
     }
     let found = outcome?;
-    let mut table = table();
-    for (name, value) in &found {
-        table.add_row([name.replace('_', " "), value.to_string()]);
-    }
-    print(table);
     let met = all_met(&found);
-    if options.json {
-        print(Value::Object(found));
-    }
+    print_figures(found, options.json);
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Builds everything in release mode, and lets that program run.
-async fn in_release(options: &Options) -> Result<ExitCode> {
-    eprintln!("building the fleet in release mode");
-    let folder = RunFolder::new()?;
-    let mut build = cargo(&["build", "--release", "--quiet"]);
-    build.args(PACKAGES.iter().flat_map(|it| ["-p", it]));
-    succeed("build", &mut build, &folder).await?;
-    let debug = std::env::current_exe().context("find this program")?;
-    let target = debug.parent().and_then(std::path::Path::parent).context("a target folder")?;
-    let mut command = std::process::Command::new(target.join("release").join("xtask"));
-    let numbers = [
-        ("--minutes", options.minutes.to_string()),
-        ("--homes", options.homes.to_string()),
-        ("--events-per-home", options.events_per_home.to_string()),
-        ("--seed", options.seed.to_string()),
-    ];
-    command.arg("soak").args(numbers.iter().flat_map(|(name, it)| [*name, it.as_str()]));
-    command.args(options.json.then_some("--json")).stdin(Stdio::null());
-    let mut process = Process::spawn("soak", &mut command, &folder.log("soak"))?;
-    let status = process.wait(HOURS).await?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn soak(options: &Options, folder: &RunFolder) -> Result<Map<String, Value>> {

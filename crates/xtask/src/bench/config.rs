@@ -154,8 +154,7 @@ async fn sync(
 ) -> Result<f64> {
     let options = options(servers).with_sync(1);
     let options = options.set(Service::Simulator, "HSBE_SIM__LATENCY_MS", LATENCY_MS);
-    let options =
-        set.iter().fold(options, |all, (name, it)| all.set(Service::RsAdaptor, name, it));
+    let options = set.iter().fold(options, |all, (name, it)| all.set(Service::RsAdaptor, name, it));
     let mut fleet = Fleet::start(options, folder.path()).await?;
     let source = Source::of(devices);
     provision(&mut fleet, &source).await?;

@@ -5,7 +5,7 @@ mod homes;
 mod ledger;
 
 use std::{
-    process::{ExitCode, Stdio},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use testkit::{
     bulk,
     fleet::{Fleet, FleetOptions, Service},
     records::{Event, Sender},
-    servers::{Broker, Process, RunFolder, Servers},
+    servers::{Broker, RunFolder, Servers},
     topics::{self, Wanted},
 };
 
@@ -23,10 +23,9 @@ use self::{
     homes::Homes,
     ledger::{Ledger, TOLD_TOPICS},
 };
-use super::{Options, memory};
-use crate::tools::{cargo, embedded_command, print, succeed, table};
+use super::memory;
+use crate::tools::embedded_command;
 
-const PACKAGES: &[&str] = &["xtask", "hsbe-sim", "rsevents"];
 const EVENTS: &str = "hs-event-topic";
 /// Of these topics it is known beforehand how many records they get: nothing of what they carry is folded.
 const COUNTED: &[&str] = &["as-rs-event-topic", "as-notification-topic", "as-wsp-request-topic"];
@@ -37,44 +36,9 @@ const TO: f64 = 0.95;
 const KILLED_AT: f64 = 0.5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(600);
-const HOURS: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Measures and prints.
-pub(super) async fn run(options: &Options) -> Result<ExitCode> {
-    if cfg!(debug_assertions) {
-        return in_release(options).await;
-    }
-    let mut folder = RunFolder::new()?;
-    let outcome = measure(options, &folder).await;
-    if outcome.is_err() {
-        folder.failed();
-    }
-    let figures = outcome?;
-    show(&figures);
-    if options.json {
-        print(Value::Object(figures));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Builds everything in release mode, and lets that program measure.
-async fn in_release(options: &Options) -> Result<ExitCode> {
-    eprintln!("building in release mode");
-    let folder = RunFolder::new()?;
-    let mut build = cargo(&["build", "--release", "--quiet"]);
-    build.args(PACKAGES.iter().flat_map(|it| ["-p", it]));
-    succeed("build", &mut build, &folder).await?;
-    let debug = std::env::current_exe().context("find this program")?;
-    let target = debug.parent().and_then(std::path::Path::parent).context("a target folder")?;
-    let mut command = std::process::Command::new(target.join("release").join("xtask"));
-    command.args(["bench", "events", "--events", &options.events.to_string()]);
-    command.args(options.json.then_some("--json")).stdin(Stdio::null());
-    let mut process = Process::spawn("bench", &mut command, &folder.log("bench"))?;
-    let status = process.wait(HOURS).await?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-async fn measure(options: &Options, folder: &RunFolder) -> Result<Map<String, Value>> {
+/// Measures; the figures are in the order of their names.
+pub(super) async fn measure(count: usize, folder: &RunFolder) -> Result<Map<String, Value>> {
     let say = |line: &str| eprintln!("{line}");
     say("starting MongoDB and Apache Kafka");
     let servers = Servers::start(&Broker::Apache, &embedded_command()?, folder, &say).await?;
@@ -89,9 +53,9 @@ async fn measure(options: &Options, folder: &RunFolder) -> Result<Map<String, Va
         figures: Map::new(),
     };
     bench.provision().await?;
-    bench.speed(options.events).await?;
+    bench.speed(count).await?;
     bench.raw().await?;
-    bench.kill(options.events / 2).await?;
+    bench.kill(count / 2).await?;
     bench.account().await?;
     let mut figures = bench.figures;
     bench.fleet.stop().await?;
@@ -225,10 +189,13 @@ impl Bench {
     }
 }
 
+/// A figure, and whether it is as it should be.
+type Bar = (&'static str, fn(f64) -> bool);
+
 /// Which bars are met.
 fn bars(figures: &Map<String, Value>) -> Value {
     let value = |name: &str| figures.get(name).and_then(Value::as_f64);
-    let bars: [(&str, fn(f64) -> bool); 5] = [
+    let bars: [Bar; 5] = [
         ("events_per_s", |it| it >= 50_000.0),
         ("ratio", |it| it >= 0.3),
         ("rss_mb", |it| it <= 150.0),
@@ -236,15 +203,7 @@ fn bars(figures: &Map<String, Value>) -> Value {
         ("doubled", |it| it == 0.0),
     ];
     let met = bars.into_iter().filter_map(|(name, is_met)| Some((name, is_met(value(name)?))));
-    json!(met.map(|(name, it)| (name.to_owned(), it)).collect::<std::collections::BTreeMap<_, _>>())
-}
-
-fn show(figures: &Map<String, Value>) {
-    let mut table = table();
-    for (name, value) in figures {
-        table.add_row([name.replace('_', " "), value.to_string()]);
-    }
-    print(table);
+    json!(met.map(|(name, it)| (name.to_owned(), it)).collect::<BTreeMap<_, _>>())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl World {
         body: Option<&Value>,
     ) -> (StatusCode, Value) {
         let address = self.fleet.address(RsAgents, 0, "http").unwrap();
-        let token = self.fleet.operator_token("rsagents", "rs:read rs:write").unwrap();
+        let token = self.fleet.token(None, "rsagents", "rs:read rs:write").unwrap();
         chassis::tls::install_provider();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("http://{address}{path}?isp_id={ISP}");

@@ -123,7 +123,8 @@ async fn shared() -> Shared {
     ];
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
     let settings = settings.chain(issuers.settings());
-    let environment = settings.map(|(name, value)| (format!("RSAGENTS__{name}"), value)).collect();
+    let environment: Vec<_> =
+        settings.map(|(name, value)| (format!("RSAGENTS__{name}"), value)).collect();
     let settings: Settings =
         chassis::settings::load("rsagents", DEFAULTS, None, environment).unwrap();
     let chassis = Chassis::for_tests();

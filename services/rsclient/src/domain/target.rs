@@ -227,7 +227,7 @@ mod tests {
         let all = agents(ALL, Some("d"));
         let model = package("a", 1, &[None], &[]);
         let whole = |from: &str| shared("b", from, None, 1_000);
-        assert_eq!(target(&all, &[model.clone()], None), "a");
+        assert_eq!(target(&all, std::slice::from_ref(&model), None), "a");
         assert_eq!(target(&all, &[model.clone(), whole("a")], None), "b Yes");
         assert_eq!(target(&all, &[whole("d")], None), "b Yes");
         assert_eq!(target(&all, &[whole("c"), model.clone()], None), "a");

@@ -64,8 +64,8 @@ fn quickly(event_type: &str, payload: &[u8]) -> Option<HsEvent> {
         "device_event_new_device" => {
             let detail = Discovered {
                 mac: text(said.mac.as_ref()?)?,
-                name: optional(said.name.as_ref(), text)?,
-                device_type: optional(said.device_type.as_ref(), word)?,
+                name: optional(said.name.as_deref(), text)?,
+                device_type: optional(said.device_type.as_deref(), word)?,
             };
             Some(HsEvent::NewDevice(said.with(detail)?))
         }
@@ -91,7 +91,7 @@ fn quickly(event_type: &str, payload: &[u8]) -> Option<HsEvent> {
             let detail = AgentInstallation {
                 agent_package_id: text(said.agent_package_id.as_ref()?)?,
                 status: word(said.status.as_ref()?)?,
-                error: optional(said.error.as_ref(), text)?,
+                error: optional(said.error.as_deref(), text)?,
             };
             Some(HsEvent::Agent(said.with(detail)?))
         }
@@ -106,27 +106,24 @@ impl Said<'_> {
             event_id: text(&self.event_id)?,
             isp_id: text(&self.isp_id)?,
             device_id: text(&self.device_id)?,
-            account_id: optional(self.account_id.as_ref(), text)?,
+            account_id: optional(self.account_id.as_deref(), text)?,
             detail,
         })
     }
 }
 
 /// A value with a form of its own.
-fn text<T: TryFrom<String>>(said: &Cow<'_, str>) -> Option<T> {
-    T::try_from(said.as_ref().to_owned()).ok()
+fn text<T: TryFrom<String>>(said: &str) -> Option<T> {
+    T::try_from(said.to_owned()).ok()
 }
 
 /// One of a few words.
-fn word<T: DeserializeOwned>(said: &Cow<'_, str>) -> Option<T> {
+fn word<T: DeserializeOwned>(said: &str) -> Option<T> {
     T::deserialize(BorrowedStrDeserializer::<serde_json::Error>::new(said)).ok()
 }
 
 /// Nothing said is something else than something that cannot be read.
-fn optional<T>(
-    said: Option<&Cow<'_, str>>,
-    read: impl Fn(&Cow<'_, str>) -> Option<T>,
-) -> Option<Option<T>> {
+fn optional<T>(said: Option<&str>, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
     match said {
         None => Some(None),
         Some(said) => read(said).map(Some),

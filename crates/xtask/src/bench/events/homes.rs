@@ -128,7 +128,7 @@ impl Said {
 
     /// What it says, where it is about activity.
     pub(super) fn is_active(&self) -> bool {
-        mixed(self.number as u64 ^ 0x5eed) % 2 == 0
+        mixed(self.number as u64 ^ 0x5eed).is_multiple_of(2)
     }
 }
 

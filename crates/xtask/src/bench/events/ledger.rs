@@ -150,7 +150,7 @@ mod tests {
         let count = 40_000;
         let mut last: HashMap<usize, usize> = HashMap::new();
         let active = |it: &usize| homes.event(*it).kind == Kind::Active;
-        (0..count).filter(active).for_each(|it| drop(last.insert(homes.event(it).device, it)));
+        last.extend((0..count).filter(active).map(|it| (homes.event(it).device, it)));
         let mut ledger = Ledger::new(count);
         let before = ledger.found(&homes).lost;
         for number in last.values() {

@@ -173,9 +173,9 @@ fn a_router_installs_what_it_is_told_last_and_says_how_it_went() {
         town.note(&Move::In(router(0, target)), at);
     };
     let said = |town: &mut Town, at: Duration| {
-        let all = town.step(at, MOST).into_iter().map(|it| match it.event {
-            HsEvent::Agent(it) => format!("{} {:?}", it.detail.agent_package_id, it.detail.status),
-            other => panic!("{other:?}"),
+        let all = town.step(at, MOST).into_iter().map(|it| {
+            let HsEvent::Agent(it) = it.event else { panic!("{:?}", it.event) };
+            format!("{} {:?}", it.detail.agent_package_id, it.detail.status)
         });
         all.collect::<Vec<_>>().join(", ")
     };
@@ -214,11 +214,9 @@ fn installations_fail_as_often_as_they_are_to_whatever_the_order_of_the_routers(
             town.note(&Move::In(router(it, Some("p-bad"))), Duration::ZERO);
         }
         let all = town.step(10 * SECOND, MOST);
-        let failed = all.into_iter().filter_map(|it| match it.event {
-            HsEvent::Agent(it) => {
-                (it.detail.status == InstallationStatus::Failed).then_some(it.device_id)
-            }
-            other => panic!("{other:?}"),
+        let failed = all.into_iter().filter_map(|it| {
+            let HsEvent::Agent(it) = it.event else { panic!("{:?}", it.event) };
+            (it.detail.status == InstallationStatus::Failed).then_some(it.device_id)
         });
         failed.collect::<BTreeSet<_>>()
     };
