@@ -50,6 +50,7 @@ fn with_body(
 async fn another_isp_s_package_is_not_there_on_any_route() {
     let (service, stranger) = (Service::start().await, Service::start().await);
     service.make("p", "draft").await;
+    service.becomes("p", |it| it["backend"]["status"] == "applied").await;
     let before = service.get(&service.path("p")).await;
     for (method, path, _) in requests(&service) {
         let asks = async |query: &str| {
