@@ -3,6 +3,7 @@
 mod instance;
 mod keys;
 mod options;
+mod packages;
 
 use std::{
     path::Path,
@@ -95,7 +96,7 @@ impl Fleet {
     fn add(&mut self, mut instance: Instance, database: &str) -> Result<()> {
         let service = instance.service();
         instance.set_reader(&self.options.kafka, &self.options.mongodb, database);
-        if service != Service::RsEvents {
+        if service.has_api() {
             instance.set_member("HTTP__LISTEN", "127.0.0.1:0");
         }
         for (name, value) in self.keys.settings_of(service) {
@@ -164,23 +165,23 @@ impl Fleet {
         std::fs::write(path, pem).with_context(|| format!("write {}", path.display()))
     }
 
-    /// The signature of whoever makes agent packages, under a text.
-    ///
-    /// # Errors
-    /// When it cannot be signed.
-    pub fn maker_signature(&self, text: &str) -> Result<String> {
-        self.keys.maker.signature(text.as_bytes())
-    }
-
     /// Somebody of this ISP, who talks to the rsclients.
     ///
     /// # Errors
     /// When there is none.
     pub fn isp(&self, isp_id: &str) -> Result<Isp> {
-        let numbers = 0..self.options.count(Service::RsClient);
-        let addresses = numbers.map(|it| self.address(Service::RsClient, it, "http"));
+        self.isp_at(Service::RsClient, isp_id)
+    }
+
+    /// Somebody of this ISP, who talks to the instances of a service.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn isp_at(&self, service: Service, isp_id: &str) -> Result<Isp> {
+        let numbers = 0..self.options.count(service);
+        let addresses = numbers.map(|it| self.address(service, it, "http"));
         let addresses: Vec<String> = addresses.collect::<Result<_>>()?;
-        Isp::of(isp_id, &addresses, Arc::clone(&self.keys.operators))
+        Isp::of(isp_id, service.name(), &addresses, Arc::clone(&self.keys.operators))
     }
 
     /// The simulated backend.
@@ -202,7 +203,9 @@ impl Fleet {
     pub async fn ready(&mut self) -> Result<()> {
         for instance in &mut self.instances {
             instance.ready(READY).await?;
-            instance.stay()?;
+            if instance.service().has_api() {
+                instance.stay()?;
+            }
         }
         Ok(())
     }

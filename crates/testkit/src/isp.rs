@@ -1,4 +1,4 @@
-//! What an ISP sets and asks over the REST API of rsclient.
+//! What an ISP sets and asks over the REST APIs of the services.
 
 use std::{
     sync::Arc,
@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use crate::{simulator::http_client, tokens::Issuer};
 
-const AUDIENCE: &str = "rsclient";
 const SCOPES: &str = "rs:read rs:write";
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Somebody of an ISP, who talks to any of some rsclients.
+/// Somebody of an ISP, who talks to any instance of a service.
 #[derive(Debug, Clone)]
 pub struct Isp {
     client: Client,
+    service: &'static str,
     bases: Vec<String>,
     issuer: Arc<Issuer>,
     isp_id: String,
@@ -28,13 +28,18 @@ pub struct Isp {
 type Answer = (StatusCode, String);
 
 impl Isp {
-    /// Somebody of this ISP. The rsclients are at `addresses` (`host:port`).
+    /// Somebody of this ISP. The instances of the service are at `addresses` (`host:port`).
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn of(isp_id: &str, addresses: &[String], issuer: Arc<Issuer>) -> Result<Self> {
+    pub fn of(
+        isp_id: &str,
+        service: &'static str,
+        addresses: &[String],
+        issuer: Arc<Issuer>,
+    ) -> Result<Self> {
         let bases = addresses.iter().map(|it| format!("http://{it}")).collect();
-        Ok(Self { client: http_client()?, bases, issuer, isp_id: isp_id.to_owned() })
+        Ok(Self { client: http_client()?, service, bases, issuer, isp_id: isp_id.to_owned() })
     }
 
     /// The ISP.
@@ -61,7 +66,7 @@ impl Isp {
         held(answer).with_context(|| format!("PUT {path}"))
     }
 
-    /// Asks for something to be done, and answers what is held then.
+    /// Asks for something to be done, and answers what is said of it: null where that is nothing.
     ///
     /// # Errors
     /// When the answer is no success.
@@ -70,8 +75,8 @@ impl Isp {
         held(answer).with_context(|| format!("POST {path}"))
     }
 
-    /// The same as [`Self::put`] over crashes: what was not answered, or was answered with a fault of the server, is asked again, also
-    /// of the other rsclients.
+    /// The same as [`Self::put`] over crashes: what was not answered, or was answered with a fault of the server, is
+    /// asked again, also of the other instances.
     ///
     /// # Errors
     /// When it is refused, or nobody has done it within `limit`.
@@ -99,7 +104,7 @@ impl Isp {
 
     fn request_to(&self, turn: usize, method: Method, path: &str) -> Result<RequestBuilder> {
         let base = &self.bases[turn % self.bases.len()];
-        let token = self.issuer.of_isp(&self.isp_id, AUDIENCE, SCOPES)?;
+        let token = self.issuer.of_isp(&self.isp_id, self.service, SCOPES)?;
         Ok(self.client.request(method, format!("{base}{path}")).bearer_auth(token))
     }
 
@@ -121,5 +126,8 @@ impl Isp {
 
 fn held((status, text): Answer) -> Result<Value> {
     ensure!(status.is_success(), "{status} {text}");
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
     serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))
 }

@@ -28,4 +28,4 @@ pub mod tokens;
 pub mod topics;
 
 pub use environment::{kafka, mongo_uri, unique, variable};
-pub use wait::eventually;
+pub use wait::{eventually, within};

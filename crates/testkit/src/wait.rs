@@ -13,10 +13,7 @@ pub async fn eventually<T>(what: &str, limit: Duration, look: impl AsyncFnMut() 
 }
 
 /// Looks until `look` finds something; `None` when `limit` has passed.
-pub(crate) async fn within<T>(
-    limit: Duration,
-    mut look: impl AsyncFnMut() -> Option<T>,
-) -> Option<T> {
+pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look().await {

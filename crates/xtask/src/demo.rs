@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: the whole fleet on real servers, fed, watched and compared with its source.
 
+mod agents;
 mod compare;
 mod expected;
 mod expected_system;
@@ -114,12 +115,13 @@ async fn demonstrate(
     let mut regressions = fleet.simulator().count("regressions").await?;
     let synced = sync(&mut fleet, input, &progress).await?;
     let held = fleet.simulator().held().await?;
-    regressions += fleet.simulator().count("regressions").await?;
     if let Some(path) = &options.dump {
         let text = serde_json::to_vec(&held)?;
         fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
     let shown = support::act(&fleet, folder, &progress).await?;
+    let agents = agents::act(&mut fleet, &progress).await?;
+    regressions += fleet.simulator().count("regressions").await?;
     // What was wrong before the sync is not made good by it.
     let differences = fed_differences.filter(|it| !it.is_empty());
     let differences = differences.or_else(|| Some(compare(&input.expected_of_sync()?, &held)));
@@ -140,8 +142,10 @@ async fn demonstrate(
         "restarts": revived.len(),
         "router_protection_ms": shown.router_protection_ms,
         "explained": shown.stories.len(),
+        "devices_found": agents.found,
+        "rollouts": agents.stories,
     });
-    shown.stories.iter().for_each(print);
+    shown.stories.iter().chain(&agents.stories).for_each(print);
     if options.keep {
         result["addresses"] = keep(fleet, servers, folder)?;
     } else {
@@ -156,7 +160,8 @@ fn fleet_options(options: &Options, servers: &Servers) -> FleetOptions {
     let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb);
     wanted.used_broker = servers.broker == "external";
     wanted.revive = true;
-    wanted = wanted.with_sync(1);
+    wanted = wanted.with_sync(1).with_town();
+    wanted = wanted.set(Service::RsClient, "RSCLIENT__ROLLOUTS__LOOK_EVERY_MS", "200");
     let latency = options.latency_ms.to_string();
     wanted = wanted.set(Service::Simulator, "HSBE_SIM__LATENCY_MS", &latency);
     if let Some(records) = options.in_flight {

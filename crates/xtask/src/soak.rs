@@ -2,12 +2,11 @@
 //! middle.
 
 mod accounts;
-mod agents;
 mod findings;
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 use testkit::{
@@ -22,9 +21,12 @@ use crate::{
     bench::memory,
     demo::each_home,
     full_sync::{forced_sync, limit},
+    rollouts::{MODEL, Rollout, TERMINAL, associate, quiet},
     tools::{embedded_command, in_release, print_figures},
 };
 
+/// Whose routers get a newer package.
+const ISP: &str = "isp-1";
 const MINUTE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// Acknowledgements that may be outstanding while homes are fed.
@@ -82,19 +84,14 @@ async fn soak(options: &Options, folder: &RunFolder) -> Result<Map<String, Value
     say("starting MongoDB and Apache Kafka");
     let command = embedded_command()?;
     let servers = Servers::start(&Broker::Apache, &command, folder, &say).await?;
-    let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb).with_sync(1).with_events();
+    let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb).with_sync(1).with_town();
     (wanted.rsclients, wanted.rsadaptors, wanted.used_broker) = (1, 1, false);
-    for (name, value) in [
-        ("HSBE_SIM__KAFKA__BOOTSTRAP_SERVERS", servers.kafka.as_str()),
-        ("HSBE_SIM__KAFKA__GROUP", "hs-be"),
-        ("HSBE_SIM__HISTORY_ENTRIES_MAX", "4"),
-    ] {
-        wanted = wanted.set(Service::Simulator, name, value);
-    }
+    wanted = wanted.set(Service::Simulator, "HSBE_SIM__HISTORY_ENTRIES_MAX", "4");
     let mut soak = Soak {
         fleet: Fleet::start(wanted, folder.path()).await?,
         sender: Sender::new(&servers.kafka)?,
         options: options.clone(),
+        packages: Vec::new(),
         found: Map::new(),
     };
     say("provisioning");
@@ -114,6 +111,8 @@ struct Soak {
     fleet: Fleet,
     sender: Sender,
     options: Options,
+    /// Two agent packages, the second newer than the first.
+    packages: Vec<String>,
     found: Map<String, Value>,
 }
 
@@ -137,10 +136,12 @@ impl Soak {
             .buffered(IN_FLIGHT)
             .try_for_each(async |_| Ok(()))
             .await?;
-        agents::release(&self.sender).await?;
         self.fleet.settled(self.limit()).await?;
-        let isp = self.fleet.isp(agents::ISP)?;
-        agents::associate(&isp).await?;
+        for version in ["4.1.0", "4.2.0"] {
+            let package = self.fleet.release(ISP, MODEL, version, EVENING).await?;
+            self.packages.push(package);
+        }
+        associate(&self.fleet.isp(ISP)?, &self.packages[0]).await?;
         self.fleet.settled(self.limit()).await.map(drop)
     }
 
@@ -170,15 +171,16 @@ impl Soak {
 
         self.live_until(began + day * 2 / 5, accounts).await?;
         eprintln!("a rollout");
-        let isp = self.fleet.isp(agents::ISP)?;
-        let rollout = agents::start(&isp).await?;
+        let isp = self.fleet.isp(ISP)?;
+        let (from, to) = (&self.packages[0], &self.packages[1]);
+        let rollout = Rollout::start(&isp, from, to, &rollout_plan()).await?;
         self.live_until(began + day / 2, accounts).await?;
         eprintln!("a full sync");
         let jobs = self.fleet.jobs()?;
         let ended = forced_sync(&jobs, json!({}), limit).await?;
         self.note("sync_state", ended.job["state"].clone());
         self.note("sync_seconds", ended.took.as_secs());
-        let rollout = agents::ended(&isp, &rollout, limit + day / 2).await?;
+        let rollout = rollout.until(TERMINAL, limit + day / 2).await?;
         self.note("rollout_state", rollout["state"].clone());
         self.live_until(began + day, accounts).await
     }
@@ -196,7 +198,7 @@ impl Soak {
     /// What follows from the last events is done; then everything is counted.
     async fn evening(&mut self, accounts: &Accounts) -> Result<()> {
         eprintln!("the evening");
-        let town = timeout(EVENING, self.quiet()).await.context("the town is not quiet")??;
+        let town = quiet(self.fleet.simulator(), EVENING).await?;
         let new = town["good"]["device_event_new_device"].as_u64().unwrap_or_default();
         // What is lost is told as such below.
         let made = timeout(EVENING, accounts.made(new)).await;
@@ -214,7 +216,7 @@ impl Soak {
         self.note("rss_mb_late", late);
 
         let routers = self.fleet.simulator().town_routers().await?;
-        self.note("routers_elsewhere", agents::elsewhere(&routers));
+        self.note("routers_elsewhere", elsewhere(&routers));
         let kafka = self.fleet.kafka().to_owned();
         let letters = findings::dead_letters(&kafka, &town).await?;
         letters.examples.iter().for_each(|it| eprintln!("{it}"));
@@ -228,18 +230,6 @@ impl Soak {
         Ok(())
     }
 
-    async fn quiet(&mut self) -> Result<Value> {
-        loop {
-            let town = self.fleet.simulator().town().await?;
-            if town["quiet"] == true {
-                ensure!(town["unsent"] == 0, "the broker did not take everything: {town}");
-                return Ok(town);
-            }
-            self.fleet.look_after().await?;
-            sleep(BETWEEN_LOOKS).await;
-        }
-    }
-
     /// What each service holds now, in MB.
     fn memory(&self) -> Result<Value> {
         let mut now = Map::new();
@@ -249,6 +239,16 @@ impl Soak {
         }
         Ok(Value::Object(now))
     }
+}
+
+fn rollout_plan() -> Value {
+    json!({"waves_per_mille": [50, 250, 1000], "error_per_mille": 100, "soak_seconds": 5})
+}
+
+/// Routers that are to run what they do not run: those whose installation failed.
+fn elsewhere(routers: &Value) -> usize {
+    let all = routers.as_object().into_iter().flatten();
+    all.filter(|(_, it)| it["runs"] != it["target"]).count()
 }
 
 /// How much more each service holds late than early.
@@ -285,6 +285,16 @@ fn all_met(found: &Map<String, Value>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn routers_that_run_what_they_are_to_are_where_they_belong() {
+        let routers = json!({
+            "r-1": {"runs": "p-1", "target": "p-2"},
+            "r-2": {"runs": "p-2", "target": "p-2"},
+            "r-3": {"runs": null, "target": null},
+        });
+        assert_eq!(elsewhere(&routers), 1);
+    }
 
     #[test]
     fn a_bar_that_is_missed_or_not_measured_fails_the_soak() {

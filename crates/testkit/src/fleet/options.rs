@@ -37,6 +37,16 @@ impl Service {
         }
     }
 
+    /// Whether it is asked over HTTP by others than operators.
+    pub(super) fn has_api(self) -> bool {
+        match self {
+            Self::Simulator | Self::RsClient | Self::RsAgents | Self::RsAdaptor | Self::RsSync => {
+                true
+            }
+            Self::RsEvents => false,
+        }
+    }
+
     /// Whether it is told the addresses of others when it starts.
     pub(super) fn calls_others(self) -> bool {
         match self {
@@ -107,6 +117,17 @@ impl FleetOptions {
     pub fn with_events(mut self) -> Self {
         self.rsevents = 1;
         self
+    }
+
+    /// Adds what a town in the simulator needs: the broker, and one rsevents that hears of it there.
+    #[must_use]
+    pub fn with_town(self) -> Self {
+        let kafka = self.kafka.clone();
+        let simulator = self.with_events();
+        let settings = [("BOOTSTRAP_SERVERS", kafka.as_str()), ("GROUP", "hs-be")];
+        settings.into_iter().fold(simulator, |all, (name, value)| {
+            all.set(Service::Simulator, &format!("HSBE_SIM__KAFKA__{name}"), value)
+        })
     }
 
     /// Adds a setting of one service.

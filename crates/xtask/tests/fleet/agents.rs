@@ -30,24 +30,8 @@ impl World {
     }
 
     /// Makes a released package; answers its id once routers may be pointed at it.
-    async fn released(&self, version: &str) -> String {
-        let sha256 = "ab".repeat(32);
-        let text = format!("routersecure agent package\n{version}\n{sha256}\n1024\n");
-        let body = json!({
-            "version": version, "models": [MODEL], "url": "https://packages.example/agent",
-            "sha256": sha256, "size_bytes": 1024, "state": "released",
-            "signature": self.fleet.maker_signature(&text).unwrap(),
-        });
-        let (status, made) = self.agents(Method::POST, "/router_agent_packages", Some(&body)).await;
-        assert_eq!(status, StatusCode::CREATED, "{made}");
-        let id = made["agent_package_id"].as_str().unwrap().to_owned();
-        let path = format!("/router_agent_packages/{id}");
-        let look = async || {
-            let (_, shown) = self.agents(Method::GET, &path, None).await;
-            (shown["listed"] == true).then_some(())
-        };
-        eventually("the package is listed", LIMIT, look).await;
-        id
+    async fn released(&mut self, version: &str) -> String {
+        self.fleet.release(ISP, MODEL, version, LIMIT).await.unwrap()
     }
 
     /// Waits until the backend holds this at a place.
@@ -78,7 +62,8 @@ async fn a_package_comes_from_its_maker_to_the_routers_and_goes_when_nobody_uses
     let mut world = World::start(options().with_sync(1)).await;
     world.provision(&[home()]).await;
     world.holds(1).await;
-    let (first, second) = (world.released("1.0.0").await, world.released("2.0.0").await);
+    let first = world.released("1.0.0").await;
+    let second = world.released("2.0.0").await;
     let versions = format!("{ISP}/agent-versions");
     let listed = |ids: &[&String]| {
         let version = |it: &String| if *it == first { "1.0.0" } else { "2.0.0" };
