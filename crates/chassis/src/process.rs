@@ -112,6 +112,7 @@ pub fn main<S: ServiceSettings>(
     defaults: &'static str,
     run: impl AsyncFnOnce(S, Chassis) -> anyhow::Result<()>,
 ) -> ExitCode {
+    small_pages();
     tls::install_provider();
     let arguments = CommandLine::read(service);
     if arguments.print_defaults {
@@ -211,6 +212,13 @@ fn print(text: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Huge pages make a process hold memory that nobody has written to, as much again as it uses.
+fn small_pages() {
+    #[cfg(target_os = "linux")]
+    // An old kernel may refuse.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 fn refuse(service: &str, error: &anyhow::Error, code: ExitCode) -> ExitCode {
