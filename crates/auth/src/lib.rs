@@ -15,7 +15,7 @@ mod verifier;
 
 pub use caller::{Caller, Unauthorized};
 pub use keys::PublicKey;
-pub use signer::{Grant, Signer};
+pub use signer::{Grant, Signer, SigningSettings};
 pub use verifier::{AuthSettings, TrustedKey, Verifier};
 
 use serde::{Deserialize, Serialize};

@@ -4,13 +4,36 @@ use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use chassis::Secret;
 use events::IspId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{Claims, keys};
 
 /// How long a token lives, in seconds: long enough for the clocks to differ and for one call to be made.
 const LIFE_SECONDS: u64 = 120;
+
+/// With what a service signs its tokens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningSettings {
+    /// Its name as an issuer.
+    pub issuer: String,
+    /// Its private key in PEM; empty where it has none.
+    pub private_key: Secret,
+}
+
+impl SigningSettings {
+    /// What signs with the key, where there is one.
+    ///
+    /// # Errors
+    /// A key that is none; it is not shown.
+    pub fn signer(&self) -> anyhow::Result<Option<Signer>> {
+        let signer = || Signer::new(&self.issuer, self.private_key.expose());
+        (!self.private_key.is_empty()).then(signer).transpose().context("signing")
+    }
+}
 
 /// Makes tokens in the name of one issuer. Cheap to clone.
 #[derive(Clone)]

@@ -22,6 +22,7 @@
 
 pub mod broker;
 pub mod dlq;
+mod pages;
 pub mod rollout;
 pub mod service;
 mod shown;

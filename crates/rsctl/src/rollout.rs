@@ -21,7 +21,7 @@ pub use self::{list::List, start::Start, watch::Watch};
 use crate::{
     Ending,
     service::{Address, Caller, Service, Whom},
-    sync::Form,
+    shown::Form,
 };
 
 /// Where rollouts lie at rsclient.

@@ -1,6 +1,32 @@
-//! How things look to people: tables, and texts of strangers made harmless.
+//! How answers are written: tables, times, lines of JSON, and texts of strangers made harmless.
 
+use std::io::Write;
+
+use anyhow::Result;
 use comfy_table::{Table, presets};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use serde::Serialize;
+
+/// How the answer is written.
+#[derive(clap::Args)]
+pub(crate) struct Form {
+    /// Write JSON, one object on each line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A value as a line of JSON.
+pub(crate) fn json_line(out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    writeln!(out)?;
+    // Whoever reads along sees it now.
+    Ok(out.flush()?)
+}
+
+pub(crate) fn to_the_second(time: Timestamp) -> String {
+    let seconds = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
+    time.round(seconds).unwrap_or(time).to_string()
+}
 
 /// A table without lines between its rows.
 pub(crate) fn table() -> Table {

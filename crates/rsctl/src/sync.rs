@@ -20,15 +20,10 @@ use std::io::Write;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use events::JobId;
-use serde::Serialize;
 
 use self::act::Action;
 pub use self::{failures::Failures, list::List, server::Server, start::Start, watch::Watch};
-pub(crate) use self::{
-    list::{Pages, more},
-    show::to_the_second,
-};
-use crate::Ending;
+use crate::{Ending, shown::Form};
 
 /// Send to the backend again what it should hold, and watch it
 #[derive(Subcommand)]
@@ -67,14 +62,6 @@ pub struct One {
     form: Form,
 }
 
-/// How the answer is written.
-#[derive(Args)]
-pub struct Form {
-    /// Write JSON, one object on each line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// Carries out what is asked of full syncs.
 ///
 /// # Errors
@@ -91,12 +78,4 @@ pub(crate) async fn run(command: &Command, out: &mut dyn Write) -> Result<Ending
         Command::Redrive(options) => act::run(Action::Redrive, options, out).await,
         Command::Failures(options) => failures::run(options, out).await,
     }
-}
-
-/// A value as a line of JSON.
-pub(crate) fn json_line(out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    writeln!(out)?;
-    // Whoever reads along sees it now.
-    Ok(out.flush()?)
 }

@@ -1,6 +1,6 @@
 //! Whether the fleet has done all that was asked of it: every offset committed, nothing untold.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use mongodb::{
@@ -15,6 +15,9 @@ use rdkafka::{
 use crate::servers;
 
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The broker misses a dead member within ten seconds.
+const MISSED: Duration = Duration::from_secs(30);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// Tasks are told by their own rules; whoever waits for them asks for their jobs.
 const TASKS: &str = "async_tasks";
 
@@ -53,33 +56,44 @@ pub async fn lags(bootstrap: &str, groups: &[&str]) -> Result<Vec<Lag>> {
 }
 
 /// Moves each group to the end of its topics: a new fleet then has nothing to do with what an
-/// earlier one has left. The groups must have no members.
+/// earlier one has left. Members that are dead are waited for until the broker misses them.
 ///
 /// # Errors
-/// When the broker refuses.
+/// When the broker refuses, as it does where a group has members that live.
 pub async fn skip_to_end(bootstrap: &str, groups: &[&str]) -> Result<()> {
-    let bootstrap = bootstrap.to_owned();
-    let groups: Vec<String> = groups.iter().map(|&it| it.to_owned()).collect();
-    let skip = tokio::task::spawn_blocking(move || -> Result<()> {
-        for group in &groups {
-            let consumer = onlooker(&bootstrap, group)?;
-            let mut ends = TopicPartitionList::new();
-            for topic in topics_of(group) {
-                for partition in 0..topic.partitions {
-                    let (_, high) = consumer.fetch_watermarks(topic.name, partition, PATIENCE)?;
-                    if high > 0 {
-                        ends.add_partition_offset(topic.name, partition, Offset::Offset(high))?;
-                    }
-                }
+    for &group in groups {
+        let deadline = Instant::now() + MISSED;
+        loop {
+            let (bootstrap, name) = (bootstrap.to_owned(), group.to_owned());
+            let skip = tokio::task::spawn_blocking(move || skip(&bootstrap, &name));
+            let skipped = skip.await.context("move a group")?;
+            if skipped.is_ok() {
+                break;
             }
-            if ends.count() > 0 {
-                let commit = consumer.commit(&ends, CommitMode::Sync);
-                commit.with_context(|| format!("move the group {group} to the end"))?;
+            if Instant::now() >= deadline {
+                return skipped.with_context(|| format!("move the group {group} to the end"));
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+    Ok(())
+}
+
+fn skip(bootstrap: &str, group: &str) -> Result<()> {
+    let consumer = onlooker(bootstrap, group)?;
+    let mut ends = TopicPartitionList::new();
+    for topic in topics_of(group) {
+        for partition in 0..topic.partitions {
+            let (_, high) = consumer.fetch_watermarks(topic.name, partition, PATIENCE)?;
+            if high > 0 {
+                ends.add_partition_offset(topic.name, partition, Offset::Offset(high))?;
             }
         }
-        Ok(())
-    });
-    skip.await.context("move the groups")?
+    }
+    if ends.count() > 0 {
+        consumer.commit(&ends, CommitMode::Sync)?;
+    }
+    Ok(())
 }
 
 /// What is still to be done: records that wait and documents that are untold, each in words.

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use async_task::{AsyncTasks, Limits};
-use auth::{Signer, Verifier};
+use auth::Verifier;
 use eventbus::EventBusProducer;
 use mongodb::Database;
 
@@ -50,9 +50,10 @@ impl App {
     ) -> anyhow::Result<Self> {
         let verifier = Verifier::new(SERVICE, &settings.auth)?;
         let makers = Makers::new(&settings.packages.keys)?;
-        let signing = &settings.signing;
-        let signer = Signer::new(&signing.issuer, signing.private_key.expose());
-        let rsclient = RsClient::new(&settings.peers, signer.context("signing")?)?;
+        let signer = settings.signing.signer()?;
+        let signer =
+            signer.context("signing.private_key must be set: there is no key by default")?;
+        let rsclient = RsClient::new(&settings.peers, signer)?;
         let store = Store::open(database, settings.retention.tombstone_life());
         let store = store.await.context("the store cannot be opened")?;
         let outboxes =

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use auth::AuthSettings;
-use chassis::{Secret, rest::RestSettings, tls::TlsSettings};
+use auth::{AuthSettings, SigningSettings};
+use chassis::{rest::RestSettings, tls::TlsSettings};
 use events::HttpUrl;
 use serde::{Deserialize, Serialize};
 
@@ -56,16 +56,6 @@ pub struct BackendSettings {
     pub key_file: PathBuf,
     /// The authorities that the backend's certificate must come from.
     pub client_ca_file: PathBuf,
-}
-
-/// With what this service signs tokens.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct SigningSettings {
-    /// Its name as an issuer.
-    pub issuer: String,
-    /// Its private key in PEM.
-    pub private_key: Secret,
 }
 
 /// The services that are asked over HTTP.

@@ -27,7 +27,7 @@ pub struct Settings {
     /// What is remembered, and for how long.
     pub retention: chassis::mongo::Retention,
     /// With what this service signs its own.
-    pub signing: SigningSettings,
+    pub signing: auth::SigningSettings,
     /// The services that are asked over HTTP.
     pub peers: PeerSettings,
     /// How far a trace looks for dead letters.
@@ -77,16 +77,6 @@ impl RolloutSettings {
             wrong.0.iter().map(|(name, why)| format!("rollouts.plan.{name} {why}")).collect();
         anyhow::bail!(all.join("; "))
     }
-}
-
-/// With what this service signs tokens.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct SigningSettings {
-    /// Its name as an issuer.
-    pub issuer: String,
-    /// Its private key in PEM.
-    pub private_key: chassis::Secret,
 }
 
 /// The services that are asked over HTTP.

@@ -16,9 +16,9 @@ pub mod settings;
 
 use std::{future::ready, sync::Arc};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use async_task::{AsyncTasks, Budget, Limits, Tasks, recover_until};
-use auth::{Signer, Verifier};
+use auth::Verifier;
 use chassis::{CancellationToken, Chassis};
 use eventbus::{ClientType, EventBusFactory, EventBusProducer, Resumer};
 use mongodb::Database;
@@ -75,9 +75,8 @@ pub async fn app_of(
     stop: CancellationToken,
 ) -> anyhow::Result<App> {
     let verifier = Verifier::new(SERVICE, &settings.auth)?;
-    let key = &settings.signing.private_key;
-    ensure!(!key.is_empty(), "signing.private_key must be set: there is no key by default");
-    let signer = Signer::new(&settings.signing.issuer, key.expose()).context("signing")?;
+    let signer = settings.signing.signer()?;
+    let signer = signer.context("signing.private_key must be set: there is no key by default")?;
     let peers = Peers::new(&settings.peers, signer)?;
     let store = Store::open(database, settings.jobs.open_max);
     let store = store.await.context("the store cannot be opened")?;

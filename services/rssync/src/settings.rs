@@ -1,7 +1,7 @@
 //! What an operator may choose; `rssync.toml` documents each key.
 
-use auth::AuthSettings;
-use chassis::{Secret, rest::RestSettings};
+use auth::{AuthSettings, SigningSettings};
+use chassis::rest::RestSettings;
 use events::HttpUrl;
 use serde::{Deserialize, Serialize};
 
@@ -31,16 +31,6 @@ pub struct Settings {
     pub jobs: JobSettings,
     /// Limits of those who watch.
     pub streams: StreamSettings,
-}
-
-/// With what this service signs tokens.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct SigningSettings {
-    /// Its name as an issuer.
-    pub issuer: String,
-    /// Its private key in PEM.
-    pub private_key: Secret,
 }
 
 /// The services that are asked over HTTP.

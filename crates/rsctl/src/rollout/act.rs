@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{One, place};
-use crate::{Ending, sync::json_line};
+use crate::{Ending, shown::json_line};
 
 /// What a rollout is told.
 #[derive(Clone, Copy, Debug)]

@@ -13,8 +13,7 @@ use super::{
 use crate::{
     Ending,
     service::Service,
-    shown::{bare_table, line},
-    sync::{json_line, to_the_second},
+    shown::{bare_table, json_line, line, to_the_second},
 };
 
 pub(crate) async fn run(options: &One, out: &mut dyn Write) -> Result<Ending> {

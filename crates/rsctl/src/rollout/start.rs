@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Ending,
-    sync::{Form, json_line},
+    shown::{Form, json_line},
 };
 
 /// Start a rollout. What is left out is as rsclient's settings have it

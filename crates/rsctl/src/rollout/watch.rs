@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Ending,
     service::{Cause, Refusal, Service},
-    sync::{Form, json_line},
+    shown::{Form, json_line},
 };
 
 /// How often rsclient is asked.

@@ -5,8 +5,8 @@ use std::io::Write;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{One, json_line};
-use crate::Ending;
+use super::One;
+use crate::{Ending, shown::json_line};
 
 /// What a job is told.
 #[derive(Clone, Copy, Debug)]

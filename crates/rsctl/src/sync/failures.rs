@@ -10,16 +10,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    Form, json_line,
-    list::{Pages, more},
-    server::Server,
-    show::to_the_second,
-};
+use super::server::Server;
 use crate::{
     Ending,
+    pages::{Pages, more},
     service::Service,
-    shown::{cut, line, table},
+    shown::{Form, cut, json_line, line, table, to_the_second},
 };
 
 /// How much of a reason a line shows, in characters.

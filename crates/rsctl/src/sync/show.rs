@@ -4,17 +4,15 @@ use std::io::Write;
 
 use anyhow::Result;
 use events::JobId;
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::{
     One,
     job::{Job, Known},
-    json_line,
 };
 use crate::{
     Ending,
     service::Service,
-    shown::{bare_table, line},
+    shown::{bare_table, json_line, line, to_the_second},
 };
 
 pub(crate) async fn run(options: &One, out: &mut dyn Write) -> Result<Ending> {
@@ -67,9 +65,4 @@ pub(crate) fn write(job: &Known, out: &mut dyn Write) -> Result<()> {
         }
     }
     Ok(writeln!(out, "{}", table.trim_fmt())?)
-}
-
-pub(crate) fn to_the_second(time: Timestamp) -> String {
-    let seconds = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
-    time.round(seconds).unwrap_or(time).to_string()
 }

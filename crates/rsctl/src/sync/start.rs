@@ -9,9 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Form,
     job::Job,
-    json_line,
     server::Server,
     show,
     watch::{self, Patience},
@@ -19,6 +17,7 @@ use super::{
 use crate::{
     Ending,
     service::{Answer, Refusal, Service, Whom},
+    shown::{Form, json_line},
 };
 
 /// Start a full sync. Without --isp, --account and --model it covers everything

@@ -13,10 +13,11 @@ use events::JobId;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::{Form, bar::View, job::Job, json_line, server::Server, show, stream::Parser};
+use super::{bar::View, job::Job, server::Server, show, stream::Parser};
 use crate::{
     Ending,
     service::{Cause, Refusal, Service, Whom},
+    shown::{Form, json_line},
 };
 
 /// The event whose data is the job.

@@ -10,7 +10,7 @@ use super::story;
 use crate::{
     Ending,
     service::{Address, Caller, Service, Whom},
-    sync::{Form, json_line},
+    shown::{Form, json_line},
 };
 
 /// Where a device is on its way to the backend, what holds for it and who decided so

@@ -84,7 +84,7 @@ pub(super) async fn run(chaos: &mut Chaos, options: &Options) -> Result<Map<Stri
     eprintln!("the rollout");
     let began = Instant::now();
     let plan_of_rollout = json!({
-        "waves_per_mille": [100, 300, 600, 1000], "soak_seconds": 6, "error_per_mille": 50,
+        "waves_per_mille": [100, 300, 600, 1000], "soak_seconds": 12, "error_per_mille": 50,
     });
     let rollout = Rollout::start(&isp, &from, &to, &plan_of_rollout).await?;
     let shares = Shares::watch(rollout.clone());

@@ -66,11 +66,7 @@ impl Witnesses {
             url.as_str().parse().context("peers.rsadaptor_urls: no address")
         });
         let adaptors = adaptors.collect::<anyhow::Result<Vec<Url>>>()?;
-        let key = &settings.signing.private_key;
-        let signer = (!key.is_empty())
-            .then(|| Signer::new(&settings.signing.issuer, key.expose()))
-            .transpose()
-            .context("signing")?;
+        let signer = settings.signing.signer()?;
         let dead_letters = factory.dead_letters(settings.dead_letters)?;
         Ok(Self { client, signer, adaptors, dead_letters })
     }
