@@ -32,7 +32,7 @@ impl Places {
         Self { store, devices, accounts: Arc::new(Cache::new(most, life)) }
     }
 
-    /// The store, to be written to; whoever writes says so with [`Self::device_changed`] and the like.
+    /// The store, to be written to; whoever writes says so with [`Self::devices_changed`] or [`Self::account_changed`].
     pub fn store(&self) -> &Store {
         &self.store
     }
