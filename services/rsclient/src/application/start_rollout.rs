@@ -8,13 +8,8 @@ use super::associate_package::check_package;
 use crate::{
     app::App,
     application::Failure,
-    domain::{
-        Association, Counts, Forgiven, Group, Package, Plan, Rollout, RolloutState, Software,
-    },
+    domain::{Association, Group, Package, Plan, Rollout, Software},
 };
-
-/// Longest name of who wanted a rollout that is kept.
-const WHO_CHARACTERS_MAX: usize = 200;
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -46,35 +41,8 @@ pub async fn start_rollout(
     let groups = vec![group.clone()];
     check_package(app, isp_id, &to, &Association { groups, ..nobody }).await?;
     check_followed(app, isp_id, &group, &from).await?;
-    let now = At::now();
-    let life = std::time::Duration::from_secs(plan.rollout_seconds);
-    let rollout = Rollout {
-        id: new_id(),
-        fence: 1,
-        isp_id: isp_id.clone(),
-        group,
-        from,
-        to,
-        plan,
-        requested_by: who.chars().take(WHO_CHARACTERS_MAX).collect(),
-        open: true,
-        state: RolloutState::Starting,
-        pinned: false,
-        wave: 0,
-        share_per_mille: 0,
-        walks: 0,
-        told: false,
-        standstill: None,
-        counts: Counts::default(),
-        of_wave: Counts::default(),
-        forgiven: Forgiven::default(),
-        done: Vec::new(),
-        started_at: now,
-        updated_at: now,
-        deadline_at: now.plus(life),
-        ended_at: None,
-        wake_at: Some(now),
-    };
+    let (id, isp_id) = (new_id(), isp_id.clone());
+    let rollout = Rollout::new(id, isp_id, group, (from, to), plan, who, At::now());
     match app.store.rollouts.insert(&rollout).await? {
         true => Ok(rollout),
         false => Err(another(app, &rollout).await?),

@@ -10,12 +10,17 @@ mod simulation;
 mod steps;
 mod words;
 
+use std::time::Duration;
+
 use async_task::At;
 use events::{AgentPackageId, IspId, JobId};
 use serde::{Deserialize, Serialize};
 
 pub use self::plan::{Plan, WrongPlan};
 use super::Group;
+
+/// Longest name of who wanted a rollout that is kept.
+const WHO_CHARACTERS_MAX: usize = 200;
 
 /// A rollout at rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -252,6 +257,45 @@ impl Counts {
 }
 
 impl Rollout {
+    /// One that is about to start, from the first package of two to the second. Whoever wants it is kept by name.
+    pub fn new(
+        id: JobId,
+        isp_id: IspId,
+        group: Group,
+        (from, to): (AgentPackageId, AgentPackageId),
+        plan: Plan,
+        who: &str,
+        now: At,
+    ) -> Self {
+        Self {
+            id,
+            fence: 1,
+            isp_id,
+            group,
+            from,
+            to,
+            requested_by: who.chars().take(WHO_CHARACTERS_MAX).collect(),
+            open: true,
+            state: RolloutState::Starting,
+            pinned: false,
+            wave: 0,
+            share_per_mille: 0,
+            walks: 0,
+            told: false,
+            standstill: None,
+            counts: Counts::default(),
+            of_wave: Counts::default(),
+            forgiven: Forgiven::default(),
+            done: Vec::new(),
+            started_at: now,
+            updated_at: now,
+            deadline_at: now.plus(Duration::from_secs(plan.rollout_seconds)),
+            ended_at: None,
+            wake_at: Some(now),
+            plan,
+        }
+    }
+
     /// The share that the present wave raises to.
     pub fn wanted_per_mille(&self) -> u16 {
         let wave = usize::try_from(self.wave).unwrap_or(usize::MAX);

@@ -9,7 +9,7 @@ use events::{
 };
 use fastrand::Rng;
 
-use super::super::{Counts, Forgiven, Look, Plan, Rollout, RolloutState, Walked};
+use super::super::{Counts, Look, Plan, Rollout, RolloutState, Walked};
 use crate::domain::{
     Agents, Association, DeviceState, Group, Led, ListedAgents, Moved, Package, Share, Software,
     Target, place,
@@ -314,7 +314,6 @@ fn router_state() -> DeviceState {
 }
 
 fn rollout(group: Group, (from, to): (&Package, &Package)) -> Rollout {
-    let now = At(1_000_000);
     let plan = Plan {
         waves_per_mille: vec![20, 100, 500, 1_000],
         success_per_mille: 900,
@@ -323,31 +322,7 @@ fn rollout(group: Group, (from, to): (&Package, &Package)) -> Rollout {
         wave_seconds: 1_000,
         rollout_seconds: 10_000,
     };
-    Rollout {
-        id: "rollout-1".parse().unwrap(),
-        fence: 1,
-        isp_id: "isp-1".parse().unwrap(),
-        group,
-        from: from.id.clone(),
-        to: to.id.clone(),
-        requested_by: "a test".to_owned(),
-        open: true,
-        state: RolloutState::Starting,
-        pinned: false,
-        wave: 0,
-        share_per_mille: 0,
-        walks: 0,
-        told: false,
-        standstill: None,
-        counts: Counts::default(),
-        of_wave: Counts::default(),
-        forgiven: Forgiven::default(),
-        done: Vec::new(),
-        started_at: now,
-        updated_at: now,
-        deadline_at: now.plus(Duration::from_secs(plan.rollout_seconds)),
-        ended_at: None,
-        wake_at: Some(now),
-        plan,
-    }
+    let (id, isp_id) = ("rollout-1".parse().unwrap(), "isp-1".parse().unwrap());
+    let packages = (from.id.clone(), to.id.clone());
+    Rollout::new(id, isp_id, group, packages, plan, "a test", At(1_000_000))
 }
