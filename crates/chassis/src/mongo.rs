@@ -1,4 +1,6 @@
-//! The connection to MongoDB.
+//! The connection to MongoDB, and writing many documents at a time.
+
+mod upserts;
 
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use mongodb::options::{ClientOptions, ReadPreference, WriteConcern};
 use mongodb::{Client, Database};
 use serde::{Deserialize, Serialize};
 
+pub use self::upserts::{Upsert, UpsertError, Upserted, upsert};
 use crate::Secret;
 
 /// The server's code for a second document with one `_id`.

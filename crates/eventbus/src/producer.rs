@@ -9,14 +9,13 @@ use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedHeaders,
-    producer::{FutureProducer, FutureRecord, Producer},
-    util::Timeout,
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer},
 };
 
 use crate::{
     EventBusMessage, Headers, Record, Serializer,
     factory::{FactoryError, passed_through},
-    serializer::owned_headers,
+    serializer::headers_of,
     settings::Cluster,
 };
 
@@ -26,6 +25,8 @@ const LINGER_MS: &str = "5";
 const MESSAGE_LIMIT_MS: &str = "30000";
 /// Largest record with its headers, in bytes: dead letters carry a record that was too large, and its history.
 const RECORD_BYTES_MAX: &str = "4194304";
+/// How long a client that has no room for another message is left alone.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
 /// How long one try to write a dead letter holds its place among the records in flight.
 const FORWARD_LIMIT: Duration = Duration::from_secs(5);
 /// How long [`EventBusProducer::flush`] waits at the most.
@@ -102,22 +103,56 @@ impl EventBusProducer {
     /// # Errors
     /// The broker did not acknowledge it. Publishing it again is safe: it has the same id.
     pub async fn publish(&self, message: &EventBusMessage) -> Result<Delivered, PublishError> {
+        let delivery = self.begin(message).await?;
+        self.counted(delivery, message.topic.clone(), message.event_type.clone()).await
+    }
+
+    /// Publishes messages in their order and answers for each, once all of them are acknowledged or given up.
+    pub async fn publish_all(
+        &self,
+        messages: Vec<EventBusMessage>,
+    ) -> Vec<Result<Delivered, PublishError>> {
+        let mut begun = Vec::with_capacity(messages.len());
+        for message in messages {
+            let delivery = self.begin(&message).await;
+            begun.push((delivery, message.topic, message.event_type));
+        }
+        // One after the other: most are acknowledged when their turn comes, and wake nobody.
+        let mut all = Vec::with_capacity(begun.len());
+        for (delivery, topic, event_type) in begun {
+            all.push(match delivery {
+                Ok(delivery) => self.counted(delivery, topic, event_type).await,
+                Err(error) => Err(error),
+            });
+        }
+        all
+    }
+
+    async fn begin(&self, message: &EventBusMessage) -> Result<DeliveryFuture, PublishError> {
         let (headers, value) = self.serializer.serialize(message);
         if value.len() > events::RECORD_BYTES_MAX {
             return Err(PublishError::TooLarge(message.topic.clone()));
         }
         let record = FutureRecord::<[u8], [u8]>::to(&message.topic)
             .payload(&value)
-            .headers(owned_headers(&headers))
+            .headers(headers)
             .timestamp(message.timestamp.as_millisecond());
         let record = match &message.key {
             Some(key) => record.key(key.as_bytes()),
             None => record,
         };
-        let delivered = self.send(record).await?;
-        metrics::counter!("eventbus_published_total",
-            "topic" => message.topic.clone(), "event_type" => message.event_type.clone())
-        .increment(1);
+        self.enqueue(record).await
+    }
+
+    async fn counted(
+        &self,
+        delivery: DeliveryFuture,
+        topic: String,
+        event_type: String,
+    ) -> Result<Delivered, PublishError> {
+        let delivered = self.delivered(delivery, &topic).await?;
+        metrics::counter!("eventbus_published_total", "topic" => topic, "event_type" => event_type)
+            .increment(1);
         Ok(delivered)
     }
 
@@ -133,7 +168,7 @@ impl EventBusProducer {
     ) -> Result<Delivered, PublishError> {
         let record = FutureRecord::<[u8], [u8]>::to(topic)
             .key(key.as_bytes())
-            .headers(owned_headers(headers));
+            .headers(headers_of(headers.iter().map(|(name, it)| (name.as_str(), it.as_slice()))));
         let delivered = self.send(record).await?;
         metrics::counter!("eventbus_published_total",
             "topic" => topic.to_owned(), "event_type" => "none")
@@ -165,27 +200,56 @@ impl EventBusProducer {
     }
 
     async fn send(&self, record: FutureRecord<'_, [u8], [u8]>) -> Result<Delivered, PublishError> {
-        let topic = record.topic.to_owned();
-        let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match client.send(record, Timeout::Never).await {
-            Ok(it) => Ok(Delivered { partition: it.partition, offset: it.offset }),
-            Err((source, _)) => {
-                self.renew_after_fatal_error(&client);
-                if source.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-                    return Err(PublishError::TooLarge(topic));
+        let topic = record.topic;
+        let delivery = self.enqueue(record).await?;
+        self.delivered(delivery, topic).await
+    }
+
+    /// Hands a record to the client, as soon as that has room for it.
+    async fn enqueue(
+        &self,
+        mut record: FutureRecord<'_, [u8], [u8]>,
+    ) -> Result<DeliveryFuture, PublishError> {
+        loop {
+            match self.client().send_result(record) {
+                Ok(delivery) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    tokio::time::sleep(FULL_PAUSE).await;
                 }
-                Err(PublishError::Deliver { topic, source })
+                Err((source, back)) => return Err(self.failed(source, back.topic)),
             }
         }
     }
 
+    async fn delivered(
+        &self,
+        delivery: DeliveryFuture,
+        topic: &str,
+    ) -> Result<Delivered, PublishError> {
+        match delivery.await {
+            Ok(Ok(it)) => Ok(Delivered { partition: it.partition, offset: it.offset }),
+            Ok(Err((source, _))) => Err(self.failed(source, topic)),
+            // The client is gone.
+            Err(_) => Err(self.failed(KafkaError::Canceled, topic)),
+        }
+    }
+
+    fn failed(&self, source: KafkaError, topic: &str) -> PublishError {
+        self.renew_after_fatal_error();
+        match source.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => PublishError::TooLarge(topic.to_owned()),
+            Some(_) | None => PublishError::Deliver { topic: topic.to_owned(), source },
+        }
+    }
+
     /// An idempotent client that lost its place in the sequence is of no use any more.
-    fn renew_after_fatal_error(&self, failed: &FutureProducer) {
-        let Some((code, reason)) = failed.client().fatal_error() else { return };
-        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
-        if client.client().fatal_error().is_none() {
+    fn renew_after_fatal_error(&self) {
+        if self.client().client().fatal_error().is_none() {
             return;
         }
+        let mut client = self.client.write().unwrap_or_else(PoisonError::into_inner);
+        let Some((code, reason)) = client.client().fatal_error() else { return };
         tracing::warn!(%code, reason, "the producer failed for good, making a new one");
         match self.config.create() {
             Ok(renewed) => *client = renewed,
@@ -193,12 +257,15 @@ impl EventBusProducer {
         }
     }
 
+    fn client(&self) -> FutureProducer {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Waits until nothing is on its way any more, for at most ten seconds.
     ///
     /// # Errors
     /// Some messages were still unacknowledged then.
     pub fn flush(&self) -> Result<(), KafkaError> {
-        let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
-        client.flush(FLUSH_LIMIT)
+        self.client().flush(FLUSH_LIMIT)
     }
 }

@@ -1,5 +1,7 @@
 //! How a message looks on the wire: CloudEvents within the fleet, bare JSON towards HS-BE.
 
+use std::borrow::Cow;
+
 use events::{IspId, RECORD_BYTES_MAX};
 use jiff::Timestamp;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -49,10 +51,10 @@ pub enum DeserializeError {
 
 impl Serializer {
     /// The record's headers and value.
-    pub fn serialize(self, message: &EventBusMessage) -> (Headers, Vec<u8>) {
+    pub fn serialize(self, message: &EventBusMessage) -> (OwnedHeaders, Cow<'_, [u8]>) {
         match self {
-            Self::Default => (cloud_event_headers(message), message.payload.clone()),
-            Self::External => (trace_headers(message), bare_json(message)),
+            Self::Default => (cloud_event_headers(message), Cow::Borrowed(&message.payload)),
+            Self::External => (headers_of(trace_headers(message)), Cow::Owned(bare_json(message))),
         }
     }
 
@@ -72,36 +74,31 @@ impl Serializer {
     }
 }
 
-fn cloud_event_headers(message: &EventBusMessage) -> Headers {
+fn cloud_event_headers(message: &EventBusMessage) -> OwnedHeaders {
     let it = &message.attributes;
-    let mut headers = vec![
-        text("ce_specversion", "1.0"),
-        text("ce_id", &it.id),
-        text("ce_type", &message.event_type),
-        text("ce_source", &it.source),
-        text("ce_time", &message.timestamp.to_string()),
-        text("content-type", "application/json"),
-    ];
-    let optional = [
+    let (time, expires_at) =
+        (message.timestamp.to_string(), it.expires_at.map(|it| it.to_string()));
+    let known = [
+        ("ce_specversion", Some("1.0")),
+        ("ce_id", Some(it.id.as_str())),
+        ("ce_type", Some(&message.event_type)),
+        ("ce_source", Some(&it.source)),
+        ("ce_time", Some(&time)),
+        ("content-type", Some("application/json")),
         ("ce_subject", it.subject.as_deref()),
         ("ce_tenant", it.tenant.as_ref().map(IspId::as_str)),
         ("ce_requestid", it.request_id.as_ref().map(|it| it.as_str())),
         ("ce_jobid", it.job_id.as_ref().map(|it| it.as_str())),
         ("ce_lane", (it.lane == Lane::Sync).then_some("sync")),
         ("ce_force", it.force.then_some("true")),
+        ("ce_expiresat", expires_at.as_deref()),
     ];
-    headers.extend(optional.into_iter().filter_map(|(name, it)| Some(text(name, it?))));
-    headers.extend(it.expires_at.map(|it| text("ce_expiresat", &it.to_string())));
-    headers.extend(trace_headers(message));
-    headers
+    let known = known.into_iter().filter_map(|(name, it)| Some((name, it?.as_bytes())));
+    headers_of(known.chain(trace_headers(message)))
 }
 
-fn trace_headers(message: &EventBusMessage) -> Headers {
-    message.trace_id.0.iter().map(|(name, value)| text(name, value)).collect()
-}
-
-fn text(name: &str, value: &str) -> (String, Vec<u8>) {
-    (name.to_owned(), value.as_bytes().to_vec())
+fn trace_headers(message: &EventBusMessage) -> impl Iterator<Item = (&str, &[u8])> {
+    message.trace_id.0.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
 fn read_cloud_event(record: &Record, value: &[u8]) -> Result<EventBusMessage, DeserializeError> {
@@ -288,7 +285,8 @@ impl<'a> Text<'a> {
 }
 
 /// Headers in the form that the client library takes.
-pub(crate) fn owned_headers(headers: &Headers) -> OwnedHeaders {
-    let empty = OwnedHeaders::new_with_capacity(headers.len());
-    headers.iter().fold(empty, |all, (key, value)| all.insert(Header { key, value: Some(value) }))
+pub(crate) fn headers_of<'a>(all: impl Iterator<Item = (&'a str, &'a [u8])>) -> OwnedHeaders {
+    all.fold(OwnedHeaders::new(), |all, (key, value)| {
+        all.insert(Header { key, value: Some(value) })
+    })
 }

@@ -14,7 +14,7 @@ use eventbus::{Attributes, EventBusMessage, Serializer, TraceContext};
 use rdkafka::{
     ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, DeliveryResult, Header, Headers, Message, OwnedHeaders},
+    message::{BorrowedMessage, DeliveryResult, Headers, Message},
     producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer},
 };
 use serde::{Deserialize, Serialize};
@@ -167,11 +167,8 @@ where
     C: ProducerContext<DeliveryOpaque = ()> + 'static,
 {
     let (headers, value) = Serializer::Default.serialize(message);
-    let headers = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
-        all.insert(Header { key, value: Some(value) })
-    });
     let mut record = BaseRecord::<str, [u8]>::to(&message.topic)
-        .payload(value.as_slice())
+        .payload(&*value)
         .headers(headers)
         .timestamp(message.timestamp.as_millisecond());
     if let Some(key) = &message.key {

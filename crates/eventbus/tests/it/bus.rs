@@ -12,7 +12,7 @@ use eventbus::{
     EventBusMessage, EventBusProducer, EventBusRegistry, Outcome, ProducerSettings, Settings,
     TraceContext,
 };
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{StreamExt, stream};
 use rdkafka::{
     ClientConfig, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
@@ -157,8 +157,8 @@ impl Bus {
         settings.producer.properties.insert("linger.ms".to_owned(), "500".to_owned());
         let producer =
             EventBusFactory::new("test", settings).producer(ClientType::Default).unwrap();
-        let send = async |it: EventBusMessage| producer.publish(&it).await.unwrap();
-        join_all(messages.into_iter().map(send)).await;
+        let published = producer.publish_all(messages.into_iter().collect()).await;
+        assert!(published.iter().all(Result::is_ok), "{published:?}");
     }
 
     /// What the group has committed for each partition that has a commit.

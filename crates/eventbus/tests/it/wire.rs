@@ -139,3 +139,31 @@ async fn a_message_that_no_consumer_would_take_is_not_published() {
     message.payload.pop();
     bus.producer.publish(&message).await.unwrap();
 }
+
+#[tokio::test]
+async fn of_messages_that_are_published_together_each_has_its_own_answer() {
+    let bus = Bus::new(1).await;
+    let mut messages: Vec<_> = (0..50).map(|n| bus.message(Some("k"), &n.to_string())).collect();
+    messages[20].payload = vec![b'1'; RECORD_BYTES_MAX + 1];
+    let published = bus.producer.publish_all(messages.clone()).await;
+    assert_eq!(published.len(), messages.len());
+    assert!(matches!(&published[20], Err(PublishError::TooLarge(topic)) if *topic == bus.topic));
+    messages.remove(20);
+    let offsets: Vec<i64> = published.iter().flatten().map(|it| it.offset).collect();
+    assert_eq!(offsets, (0..49).collect::<Vec<_>>());
+    let records = read(&bus.settings.bootstrap_servers, &bus.topic).await.unwrap();
+    let said: Vec<&[u8]> = records.iter().map(|it| it.payload.as_slice()).collect();
+    assert_eq!(said, messages.iter().map(|it| it.payload.as_slice()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn more_messages_than_the_client_has_room_for_are_published_in_their_order() {
+    let mut bus = Bus::new(1).await;
+    bus.settings.producer.properties.insert("queue.buffering.max.messages".into(), "10".into());
+    let producer =
+        EventBusFactory::new("test", bus.settings.clone()).producer(ClientType::Default).unwrap();
+    let messages = (0..100).map(|n| bus.message(Some("k"), &n.to_string())).collect();
+    let published = producer.publish_all(messages).await;
+    let offsets: Vec<i64> = published.into_iter().map(|it| it.unwrap().offset).collect();
+    assert_eq!(offsets, (0..100).collect::<Vec<_>>());
+}

@@ -7,6 +7,7 @@ mod rows;
 
 use std::time::Duration;
 
+use chassis::mongo::{Upsert, UpsertError, Upserted};
 use eventbus::Lane;
 use events::{IspId, Revision};
 use mongodb::{
@@ -16,7 +17,7 @@ use mongodb::{
 };
 
 use crate::domain::{self, Kind};
-use rows::{Rows, Statement, Wrote};
+use rows::Rows;
 
 /// How often a write is tried again that lost the race for the first insert.
 const RACES_MAX: usize = 5;
@@ -36,6 +37,15 @@ pub enum StoreError {
     /// A document that this service did not write.
     #[error("the document of `{0}` is malformed")]
     Malformed(String),
+}
+
+impl From<UpsertError> for StoreError {
+    fn from(error: UpsertError) -> Self {
+        match error {
+            UpsertError::Mongo(error) => Self::Mongo(error),
+            UpsertError::Refused(why) => Self::Refused(why),
+        }
+    }
 }
 
 /// What became of a conditional write.
@@ -203,10 +213,10 @@ impl AppliedResources {
         newer: impl Fn(&domain::Applied) -> bool,
     ) -> Result<Recorded, StoreError> {
         for _ in 0..RACES_MAX {
-            let statement = Statement { filter: filter.clone(), update: update.clone() };
-            match self.rows.write(at.lane, statement).await? {
-                Wrote::Written => return Ok(Recorded::Written),
-                Wrote::Collided => {}
+            let one = Upsert { filter: filter.clone(), update: update.clone().into() };
+            match self.rows.write(at.lane, one).await? {
+                Upserted::Written => return Ok(Recorded::Written),
+                Upserted::Collided => {}
             }
             // Not matched, and there when it was inserted: newer, or the first insert of somebody else.
             if self.rows.find(at).await?.as_ref().is_some_and(&newer) {

@@ -3,7 +3,7 @@
 use async_task::{At, Failure as Failed, Sent, Task};
 use eventbus::{Attributes, EventBusMessage, Lane, Origin, PublishError};
 use events::{DeviceId, Revision, RsProvisioningEvent, TopicEvent};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::{
@@ -44,8 +44,7 @@ pub async fn send_devices(
     }
     mark_live(app, &due).await?;
     let copies = due.iter().map(|(key, _, event)| copy(bulk, key, event, expires_at));
-    let copies: Vec<EventBusMessage> = copies.collect();
-    let published = join_all(copies.iter().map(|it| app.bus.publish(it))).await;
+    let published = app.bus.publish_all(copies.collect()).await;
     for ((key, device, event), published) in due.iter().zip(published) {
         match published {
             Ok(place) => {

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use eventbus::EventBusMessage;
 use events::{AccountId, DeviceId, HsEvent, Timestamp};
-use futures_util::future::join_all;
 
 use super::Failure;
 use crate::{
@@ -187,7 +186,8 @@ fn stays(fate: &Fate) -> bool {
 
 /// Says everything at once, and waits until all of it is acknowledged.
 async fn tell(app: &App, messages: &[&EventBusMessage], open: &mut [Open]) {
-    let mut told: Vec<(usize, EventBusMessage)> = Vec::with_capacity(open.len() * 2);
+    // Which event has caused which message.
+    let (mut told, mut said) = (Vec::with_capacity(open.len()), Vec::with_capacity(open.len()));
     let mut active: Vec<(usize, DeviceId, jiff::Timestamp)> = Vec::new();
     for (at, it) in open.iter_mut().enumerate() {
         if it.fate.is_some() {
@@ -198,14 +198,15 @@ async fn tell(app: &App, messages: &[&EventBusMessage], open: &mut [Open]) {
             active.push((at, event.device_id.clone(), event.timestamp.instant()));
         }
         for (n, caused) in (0..).zip(causes(event, home)) {
-            told.push((at, message(messages[at], n, &caused)));
+            told.push(at);
+            said.push(message(messages[at], n, &caused));
         }
         it.fate = Some(Fate::Told);
     }
-    let sent = join_all(told.iter().map(|(_, message)| app.bus.publish(message))).await;
-    for ((at, _), sent) in told.iter().zip(sent) {
+    let sent = app.bus.publish_all(said).await;
+    for (at, sent) in told.into_iter().zip(sent) {
         if let Err(error) = sent {
-            open[*at].fate = Some(Fate::Failed(error.into()));
+            open[at].fate = Some(Fate::Failed(error.into()));
         }
     }
     fail::fail_point!("rsevents::after-publish", |_| std::process::abort());

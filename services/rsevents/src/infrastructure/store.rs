@@ -7,6 +7,7 @@ mod writes;
 
 use std::time::Duration;
 
+use chassis::mongo::UpsertError;
 use events::{AccountId, DeletedAccount, DeletedDevice, IspId, Revision};
 use futures_util::TryStreamExt as _;
 use mongodb::{
@@ -47,6 +48,15 @@ pub enum StoreError {
     /// Others wrote the document again and again.
     #[error("`{0}` is written by too many at a time")]
     Contended(String),
+}
+
+impl From<UpsertError> for StoreError {
+    fn from(error: UpsertError) -> Self {
+        match error {
+            UpsertError::Mongo(error) => Self::Mongo(error),
+            UpsertError::Refused(why) => Self::Refused(why),
+        }
+    }
 }
 
 /// A cheap handle to what is stored.

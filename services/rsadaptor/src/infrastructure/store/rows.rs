@@ -5,12 +5,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use chassis::mongo::{Upsert, Upserted, upsert};
 use eventbus::Lane;
 use events::IspId;
 use futures_util::TryStreamExt as _;
 use mongodb::{
     Collection, Database,
-    bson::{self, DateTime, Document, RawDocumentBuf, doc},
+    bson::{self, DateTime, RawDocumentBuf, doc},
 };
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -25,8 +26,6 @@ use crate::{
 pub(super) const COLLECTION: &str = "applied";
 /// Most queries, and most commands, of a lane at a time that are put together; of live ones so many go by themselves.
 const SIDE_BY_SIDE: usize = 4;
-/// The server's code for a second document with one `_id`.
-const DUPLICATE_KEY: i32 = 11_000;
 
 type Found = Result<Option<domain::Applied>, StoreError>;
 
@@ -47,25 +46,7 @@ struct Calls {
     /// Calls that go by themselves: where nobody is to be waited for, that is the shortest way.
     alone: Semaphore,
     reads: Gather<String, Found>,
-    writes: Gather<Statement, Result<Wrote, StoreError>>,
-}
-
-/// An upsert of one row.
-#[derive(Clone, Debug)]
-pub(super) struct Statement {
-    /// Which row, and what it must be to be written.
-    pub(super) filter: Document,
-    /// What is written.
-    pub(super) update: Document,
-}
-
-/// What became of a statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrote {
-    /// It is durable.
-    Written,
-    /// The row is there, and is not what it must be.
-    Collided,
+    writes: Gather<Upsert, Result<Upserted, StoreError>>,
 }
 
 impl Rows {
@@ -91,17 +72,13 @@ impl Rows {
         described.map(Some).ok_or_else(|| StoreError::Malformed(key.to_owned()))
     }
 
-    pub(super) async fn write(
-        &self,
-        lane: Lane,
-        statement: Statement,
-    ) -> Result<Wrote, StoreError> {
+    pub(super) async fn write(&self, lane: Lane, one: Upsert) -> Result<Upserted, StoreError> {
         let calls = self.of(lane);
         if let Ok(_alone) = calls.alone.try_acquire() {
-            let written = write_all(calls.database.clone(), vec![statement]).await.pop();
+            let written = write_all(calls.database.clone(), vec![one]).await.pop();
             return written.expect("there is an answer for each");
         }
-        calls.writes.ask(statement).await.unwrap_or_else(|Lost| Err(StoreError::Lost))
+        calls.writes.ask(one).await.unwrap_or_else(|Lost| Err(StoreError::Lost))
     }
 
     fn of(&self, lane: Lane) -> &Calls {
@@ -199,95 +176,7 @@ async fn find_rows(
     Ok(found)
 }
 
-/// The server's reply to the command `update`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UpdateReply {
-    #[serde(default)]
-    write_errors: Vec<WriteError>,
-    #[serde(default)]
-    write_concern_error: Option<Document>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WriteError {
-    index: usize,
-    code: i32,
-    #[serde(default)]
-    errmsg: String,
-}
-
-async fn write_all(database: Database, all: Vec<Statement>) -> Vec<Result<Wrote, StoreError>> {
-    let count = all.len();
-    match write_rows(&database, all).await {
-        Ok(reply) => results(&reply, count),
-        Err(error) => vec![Err(error); count],
-    }
-}
-
-async fn write_rows(database: &Database, all: Vec<Statement>) -> Result<UpdateReply, StoreError> {
-    let updates = all
-        .into_iter()
-        .map(|Statement { filter, update }| doc! { "q": filter, "u": update, "upsert": true });
-    let command = doc! {
-        "update": COLLECTION,
-        "updates": updates.collect::<Vec<_>>(),
-        // One that fails does not keep the others from being written.
-        "ordered": false,
-        "writeConcern": { "w": "majority" },
-    };
-    let reply = database.run_command(command).await?;
-    bson::deserialize_from_document(reply)
-        .map_err(|error| StoreError::Refused(format!("a reply that cannot be read: {error}")))
-}
-
-/// What the reply says of each statement.
-fn results(reply: &UpdateReply, count: usize) -> Vec<Result<Wrote, StoreError>> {
-    // What is not durable everywhere is not written.
-    let written = match &reply.write_concern_error {
-        None => Ok(Wrote::Written),
-        Some(error) => Err(StoreError::Refused(error.to_string())),
-    };
-    let mut results = vec![written; count];
-    for WriteError { index, code, errmsg } in &reply.write_errors {
-        if let Some(result) = results.get_mut(*index) {
-            *result = match *code {
-                DUPLICATE_KEY => Ok(Wrote::Collided),
-                code => Err(StoreError::Refused(format!("{code}: {errmsg}"))),
-            };
-        }
-    }
-    results
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_statement_has_its_own_result() {
-        let reply = doc! {
-            "n": 2, "nModified": 1, "ok": 1.0,
-            "writeErrors": [
-                { "index": 1, "code": 11_000, "errmsg": "E11000 duplicate key" },
-                { "index": 2, "code": 121, "errmsg": "Document failed validation" },
-            ],
-        };
-        let reply: UpdateReply = bson::deserialize_from_document(reply).unwrap();
-        let results = results(&reply, 4);
-        assert!(matches!(results[0], Ok(Wrote::Written)));
-        assert!(matches!(results[1], Ok(Wrote::Collided)));
-        assert!(matches!(&results[2], Err(StoreError::Refused(why)) if why.starts_with("121: ")));
-        assert!(matches!(results[3], Ok(Wrote::Written)));
-    }
-
-    #[test]
-    fn what_is_not_durable_is_not_written() {
-        let reply = doc! {
-            "n": 2, "ok": 1.0,
-            "writeConcernError": { "code": 64, "errmsg": "waiting for replication timed out" },
-        };
-        let reply: UpdateReply = bson::deserialize_from_document(reply).unwrap();
-        assert!(results(&reply, 2).iter().all(Result::is_err));
-    }
+async fn write_all(database: Database, all: Vec<Upsert>) -> Vec<Result<Upserted, StoreError>> {
+    let written = upsert(&database, COLLECTION, all).await.into_iter();
+    written.map(|it| it.map_err(StoreError::from)).collect()
 }

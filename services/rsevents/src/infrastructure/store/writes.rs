@@ -1,20 +1,18 @@
-//! Conditional upserts of many documents in one command, and what became of each.
+//! Conditional upserts of many documents, and what became of each.
 
 use std::collections::HashMap;
 
+use chassis::mongo::{Upsert, Upserted, upsert};
 use futures_util::TryStreamExt as _;
 use mongodb::{
     Database,
-    bson::{self, Bson, Document, doc},
+    bson::{Bson, Document, doc},
 };
-use serde::Deserialize;
 
 use super::{StoreError, Written};
 
 /// How often a write is tried that collides with others.
 const ATTEMPTS_MAX: u32 = 10;
-/// The server's code for a second document with one `_id`.
-const DUPLICATE_KEY: i32 = 11_000;
 
 /// An upsert of one document.
 #[derive(Clone, Debug)]
@@ -32,24 +30,10 @@ impl Write<'_> {
         filter.extend(self.guard.clone());
         filter
     }
-}
 
-/// The server's reply to the command `update`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reply {
-    #[serde(default)]
-    write_errors: Vec<WriteError>,
-    #[serde(default)]
-    write_concern_error: Option<Document>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WriteError {
-    index: usize,
-    code: i32,
-    #[serde(default)]
-    errmsg: String,
+    fn upsert(&self) -> Upsert {
+        Upsert { filter: self.filter(), update: self.update.clone() }
+    }
 }
 
 /// Writes all of them. Answers for each in its place.
@@ -80,27 +64,15 @@ async fn attempt(
     all: &[Write<'_>],
     open: &[usize],
 ) -> Result<Vec<usize>, StoreError> {
-    let updates = open
-        .iter()
-        .map(|it| doc! { "q": all[*it].filter(), "u": all[*it].update.clone(), "upsert": true });
-    let command = doc! {
-        "update": collection,
-        "updates": updates.collect::<Vec<_>>(),
-        // One that fails does not keep the others from being written.
-        "ordered": false,
-        "writeConcern": { "w": "majority" },
-    };
-    let reply = database.run_command(command).await?;
-    let reply: Reply = bson::deserialize_from_document(reply)
-        .map_err(|err| StoreError::Refused(format!("a reply that cannot be read: {err}")))?;
-    if let Some(error) = reply.write_concern_error {
-        return Err(StoreError::Refused(error.to_string()));
+    let upserts = open.iter().map(|it| all[*it].upsert()).collect();
+    let mut collided = Vec::new();
+    for (at, upserted) in open.iter().zip(upsert(database, collection, upserts).await) {
+        match upserted? {
+            Upserted::Written => (),
+            Upserted::Collided => collided.push(*at),
+        }
     }
-    let collided = reply.write_errors.into_iter().map(|it| match it.code {
-        DUPLICATE_KEY => Ok(open[it.index]),
-        code => Err(StoreError::Refused(format!("{code}: {}", it.errmsg))),
-    });
-    collided.collect()
+    Ok(collided)
 }
 
 /// Either one was inserted this very moment, then it matches now, or what is held is in the way. Answers which are to be
