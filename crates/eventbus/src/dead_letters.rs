@@ -69,6 +69,20 @@ impl Cause {
     }
 }
 
+/// The headers of a record's history.
+const HISTORY: [&str; 8] = [
+    dlq_headers::TOPIC,
+    dlq_headers::PARTITION,
+    dlq_headers::OFFSET,
+    dlq_headers::GROUP,
+    dlq_headers::CAUSE,
+    dlq_headers::ERROR,
+    dlq_headers::ATTEMPTS,
+    dlq_headers::FAILED_AT,
+];
+/// A time that takes more is none.
+const TIME_BYTES_MAX: usize = 64;
+
 /// The history of a record that is set aside.
 pub(crate) struct History<'a> {
     pub(crate) group: &'a str,
@@ -85,16 +99,26 @@ pub(crate) async fn set_aside(
     history: History<'_>,
 ) -> Result<(), PublishError> {
     let topic = topics::dead_letter_topic(record.topic(), history.group);
-    let headers = headers(record, &history);
-    match producer.forward(record, record.value(), &topic, headers.clone()).await {
-        // A batch that was compressed may hold what no broker takes plainly: then its history alone is kept.
-        Err(PublishError::TooLarge(_)) => {
-            let bytes = record.value().map_or(0, <[u8]>::len).to_string();
-            let headers = headers.insert(header(dlq_headers::VALUE_BYTES, bytes.as_bytes()));
-            producer.forward(record, None, &topic, headers).await?;
+    // A batch that was compressed may hold what no broker takes plainly: then the value is left out, or all but the history.
+    let whole = history.headers(record, record.headers_without(|it| HISTORY.contains(&it)));
+    let bytes = record.value().map_or(0, <[u8]>::len).to_string();
+    let without_value = |it: OwnedHeaders| {
+        it.insert(Header { key: dlq_headers::VALUE_BYTES, value: Some(bytes.as_bytes()) })
+    };
+    let bare = history.headers(record, OwnedHeaders::new());
+    let tries = [
+        (record.key(), record.value(), whole.clone()),
+        (record.key(), None, without_value(whole)),
+        (None, None, without_value(bare)),
+    ];
+    let mut forwarded = Ok(());
+    for (key, value, headers) in tries {
+        forwarded = producer.forward(key, value, &topic, headers).await.map(drop);
+        if !matches!(forwarded, Err(PublishError::TooLarge(_))) {
+            break;
         }
-        forwarded => drop(forwarded?),
     }
+    forwarded?;
     let cause = history.cause.as_str();
     metrics::counter!("eventbus_dead_letters_total",
         "topic" => record.topic().to_owned(), "group" => history.group.to_owned(), "cause" => cause)
@@ -111,29 +135,29 @@ pub(crate) async fn set_aside(
     Ok(())
 }
 
-fn headers(record: &Record, history: &History<'_>) -> OwnedHeaders {
-    let (partition, offset) = (record.partition().to_string(), record.offset().to_string());
-    let (attempts, now) = (history.attempts.to_string(), Timestamp::now().to_string());
-    let mut original = record.headers().into_iter().flatten();
-    // A record that was replayed and fails again keeps the time of its first failure.
-    let first_failure =
-        original.find(|(name, _)| *name == dlq_headers::FAILED_AT).and_then(|(_, it)| it);
-    let added: [(&str, &[u8]); 8] = [
-        (dlq_headers::TOPIC, record.topic().as_bytes()),
-        (dlq_headers::PARTITION, partition.as_bytes()),
-        (dlq_headers::OFFSET, offset.as_bytes()),
-        (dlq_headers::GROUP, history.group.as_bytes()),
-        (dlq_headers::CAUSE, history.cause.as_str().as_bytes()),
-        (dlq_headers::ERROR, cut(history.error).as_bytes()),
-        (dlq_headers::ATTEMPTS, attempts.as_bytes()),
-        (dlq_headers::FAILED_AT, first_failure.unwrap_or(now.as_bytes())),
-    ];
-    let kept = record.headers_without(|name| added.iter().any(|(it, _)| *it == name));
-    added.iter().fold(kept, |all, (name, value)| all.insert(header(name, value)))
-}
-
-fn header<'a>(key: &'a str, value: &'a [u8]) -> Header<'a, &'a [u8]> {
-    Header { key, value: Some(value) }
+impl History<'_> {
+    /// The history as headers, behind those that are `kept` of the record.
+    fn headers(&self, record: &Record, kept: OwnedHeaders) -> OwnedHeaders {
+        let (partition, offset) = (record.partition().to_string(), record.offset().to_string());
+        let (attempts, now) = (self.attempts.to_string(), Timestamp::now().to_string());
+        let mut original = record.headers().into_iter().flatten();
+        // A record that was replayed and fails again keeps the time of its first failure.
+        let first_failure =
+            original.find(|(name, _)| *name == dlq_headers::FAILED_AT).and_then(|(_, it)| it);
+        let first_failure = first_failure.filter(|it| it.len() <= TIME_BYTES_MAX);
+        let values: [&[u8]; HISTORY.len()] = [
+            record.topic().as_bytes(),
+            partition.as_bytes(),
+            offset.as_bytes(),
+            self.group.as_bytes(),
+            self.cause.as_str().as_bytes(),
+            cut(self.error).as_bytes(),
+            attempts.as_bytes(),
+            first_failure.unwrap_or(now.as_bytes()),
+        ];
+        let added = HISTORY.into_iter().zip(values);
+        added.fold(kept, |all, (key, value)| all.insert(Header { key, value: Some(value) }))
+    }
 }
 
 /// An error that quotes what it is about may be as long as that.

@@ -13,7 +13,7 @@ use rdkafka::{
 };
 
 use crate::{
-    EventBusMessage, Headers, Record, Serializer,
+    EventBusMessage, Headers, Serializer,
     factory::{FactoryError, passed_through},
     serializer::headers_of,
     settings::Cluster,
@@ -21,8 +21,9 @@ use crate::{
 
 /// How long a batch waits for more messages where each need not leave at once, in milliseconds.
 const LINGER_MS: &str = "5";
-/// How long an unacknowledged message is tried, in milliseconds, before the publisher is told.
-const MESSAGE_LIMIT_MS: &str = "30000";
+/// How long an unacknowledged message is tried, in milliseconds, before the publisher is told. A callback that publishes
+/// has to hear of an outage before its own time is over (`handler_limit_seconds`), which would count against its record.
+const MESSAGE_LIMIT_MS: &str = "15000";
 /// Largest record with its headers, in bytes: dead letters carry a record that was too large, and its history.
 const RECORD_BYTES_MAX: &str = "4194304";
 /// How long a client that has no room for another message is left alone.
@@ -179,7 +180,7 @@ impl EventBusProducer {
     /// Copies a record to another topic, with these headers.
     pub(crate) async fn forward(
         &self,
-        record: &Record,
+        key: Option<&[u8]>,
         payload: Option<&[u8]>,
         topic: &str,
         headers: OwnedHeaders,
@@ -188,7 +189,7 @@ impl EventBusProducer {
             topic,
             partition: None,
             payload,
-            key: record.key(),
+            key,
             timestamp: None,
             headers: Some(headers),
         };

@@ -49,6 +49,8 @@ pub struct Delivery {
     pub counted: u32,
     /// How many counted failures end it.
     pub attempts_max: u32,
+    /// When it was taken from the broker; it may have stood behind others since.
+    pub taken_at: Instant,
     /// When its first attempt began.
     pub first_attempt_at: Instant,
     /// When the attempt before this one failed.
@@ -58,12 +60,14 @@ pub struct Delivery {
 impl Delivery {
     /// The first attempt at a message.
     pub fn first(message: EventBusMessage, attempts_max: u32) -> Self {
+        let now = Instant::now();
         Self {
             message,
             attempt: 1,
             counted: 0,
             attempts_max,
-            first_attempt_at: Instant::now(),
+            taken_at: now,
+            first_attempt_at: now,
             previous_failure_at: None,
         }
     }

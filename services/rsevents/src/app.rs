@@ -8,6 +8,7 @@ use mongodb::Database;
 use crate::{
     domain::Limits,
     infrastructure::{
+        outages::Outages,
         places::Places,
         store::{Store, StoreError},
         windows::Windows,
@@ -20,6 +21,8 @@ use crate::{
 pub struct App {
     /// Whose devices are.
     pub places: Places,
+    /// When the store or the broker failed last.
+    pub outages: Outages,
     /// Whose activity was told just now.
     pub windows: Windows,
     /// Where others are told.
@@ -43,6 +46,7 @@ impl App {
         let store = Store::open(database, settings.retention.tombstone_life()).await?;
         Ok(Self {
             places: Places::new(store, &settings.places),
+            outages: Outages::default(),
             windows: Windows::new(&settings.folding),
             bus,
             limits: settings.events.limits(),

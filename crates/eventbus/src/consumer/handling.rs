@@ -44,6 +44,7 @@ pub(crate) struct Handling {
 /// A record with what happened to it so far.
 pub(crate) struct Tried {
     pub(crate) record: Record,
+    taken_at: Instant,
     attempts: u32,
     counted: u32,
     first_attempt_at: Option<Instant>,
@@ -80,6 +81,7 @@ impl Tried {
     pub(crate) fn new(record: Record) -> Self {
         Self {
             record,
+            taken_at: Instant::now(),
             attempts: 0,
             counted: 0,
             first_attempt_at: None,
@@ -249,6 +251,7 @@ impl Handling {
             attempt: tried.attempts,
             counted: tried.counted,
             attempts_max: self.attempts_max,
+            taken_at: tried.taken_at,
             first_attempt_at,
             previous_failure_at: tried.previous_failure_at,
             message,

@@ -5,6 +5,11 @@ use std::{sync::Arc, time::Duration};
 use eventbus::{EventBusRegistry, Outcome};
 use events::RECORD_BYTES_MAX;
 use expect_test::expect;
+use rdkafka::{
+    ClientConfig,
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+};
 use testkit::records::{Record, Sender};
 
 use crate::bus::{Bus, Seen, retry, sees, settings};
@@ -200,4 +205,35 @@ async fn a_dead_letter_that_cannot_be_written_waits_and_holds_up_nobody_else() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys, ["a", "b", "c"]);
+}
+
+/// Compressed, it is small enough for any broker.
+#[tokio::test]
+async fn a_record_of_which_nothing_fits_is_set_aside_with_its_history_alone() {
+    let bus = Bus::new(1).await;
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", &bus.settings.bootstrap_servers)
+        .set("message.max.bytes", "20000000")
+        .set("compression.type", "zstd")
+        .create()
+        .unwrap();
+    let large = vec![b'0'; 5 << 20];
+    let headers = OwnedHeaders::new().insert(Header { key: "more", value: Some(&large) });
+    let record = FutureRecord::to(&bus.topic).key("k").payload("wrong").headers(headers);
+    producer.send(record, Duration::from_secs(9)).await.unwrap();
+    bus.publish("k", "good").await;
+    let seen = Seen::default();
+    let consumer = bus.consume(&seen, |_| Outcome::Done);
+    sees(&seen, 1).await;
+    consumer.close().await;
+    let letters = bus.dead_letters().await;
+    let histories: Vec<String> = letters.iter().map(|it| history(&bus, it)).collect();
+    assert_eq!(
+        histories,
+        ["no key at 0/0 after 1: undecodable: header `ce_specversion` is missing"]
+    );
+    assert_eq!(
+        (letters[0].headers["dlq_value_bytes"].as_str(), letters[0].headers.len()),
+        ("5", 9)
+    );
 }

@@ -167,3 +167,17 @@ async fn more_messages_than_the_client_has_room_for_are_published_in_their_order
     let offsets: Vec<i64> = published.into_iter().map(|it| it.unwrap().offset).collect();
     assert_eq!(offsets, (0..100).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn what_no_broker_takes_is_given_up_before_the_call_that_says_it() {
+    let bus = Bus::new(1).await;
+    let mut settings = bus.settings.clone();
+    // Nobody listens there.
+    settings.bootstrap_servers = "127.0.0.1:1".to_owned();
+    // Calls take 30 s.
+    let limit = std::time::Duration::from_secs(25);
+    let producer = EventBusFactory::new("test", settings).producer(ClientType::Default).unwrap();
+    let message = bus.message(Some("k"), "1");
+    let published = tokio::time::timeout(limit, producer.publish(&message)).await;
+    assert!(matches!(published, Ok(Err(PublishError::Deliver { .. }))), "{published:?}");
+}

@@ -51,12 +51,19 @@ fn section(text: &mut String, title: &str, prefix: &str, defaults: &str) -> Resu
         "\n## {title}\n\n| setting | default | environment | meaning |\n| --- | --- | --- | --- |\n"
     )?;
     for Setting { key, default, meaning } in settings(defaults) {
-        let variable = format!("{prefix}__{}", key.replace('.', "__").to_uppercase());
+        let variable = variable(prefix, &key);
         let default = default.replace('|', "\\|");
         let meaning = meaning.replace('|', "\\|");
         writeln!(text, "| `{key}` | `{default}` | `{variable}` | {meaning} |")?;
     }
     Ok(())
+}
+
+/// What names a setting in the environment. The dots of a quoted name are its own.
+fn variable(prefix: &str, key: &str) -> String {
+    let (path, name) = key.split_once('"').unwrap_or((key, ""));
+    let (path, name) = (path.replace('.', "__"), name.trim_end_matches('"'));
+    format!("{prefix}__{path}{name}").to_uppercase()
 }
 
 /// A key's comment stands above it; an empty line parts it from what was before. A table that is a
@@ -124,6 +131,13 @@ mod tests {
             found,
             [setting("name", "\"x\"", "First and more."), setting("a.b.list", "[1,]", "")]
         );
+    }
+
+    #[test]
+    fn the_dots_of_a_quoted_name_are_its_own() {
+        assert_eq!(variable("RSCLIENT", "kafka.consumer.x"), "RSCLIENT__KAFKA__CONSUMER__X");
+        let quoted = variable("RSCLIENT", "kafka.properties.\"linger.ms\"");
+        assert_eq!(quoted, "RSCLIENT__KAFKA__PROPERTIES__LINGER.MS");
     }
 
     #[test]

@@ -83,9 +83,18 @@ pub async fn finish_deletions(app: &App) -> Result<usize, Failure> {
     let mut finished = 0;
     for package in due {
         let Some(deleting) = &package.deleting else { continue };
-        let id = package.package.agent_package_id.as_str();
-        match go_on(app, &package, &deleting.attempt).await {
-            Ok(over) => finished += usize::from(over),
+        let id = &package.package.agent_package_id;
+        let ended = match go_on(app, &package, &deleting.attempt).await {
+            // Somebody has taken it back whom rsclient had answered before; now rsclient has given it up, for good.
+            Ok(false) => delete_package(app, None, id, &Expected::Any).await,
+            Ok(true) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        let id = id.as_str();
+        match ended {
+            Ok(()) => finished += 1,
+            // Somebody else has come to the end of it.
+            Err(Failure::NoSuch(_)) => (),
             Err(Failure::Conflict(why)) => {
                 tracing::info!(agent_package_id = id, why, "a deletion was taken back");
             }

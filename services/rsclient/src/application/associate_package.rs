@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{AgentPackageId, AgentPackageState, DeviceId, DeviceKind, IspId};
+use events::{AgentPackageId, AgentPackageState, DeviceId, DeviceKind, IspId, Revision};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -10,9 +10,11 @@ use crate::{
     app::App,
     application::{Failure, start_rollout::check_rollouts, walk_routers},
     domain::{Association, Expected, Package},
-    infrastructure::store::Associated,
+    infrastructure::store::{Associated, StoreError},
 };
 
+/// How often a write is tried that others overtake.
+const ROUNDS_MAX: usize = 100;
 /// Most packages whose routers are told in one look.
 const WALKS_MAX: i64 = 100;
 
@@ -30,19 +32,40 @@ pub async fn associate_package(
     expected: &Expected,
     wanted: &Association,
 ) -> Result<Association, Failure> {
-    let held = check_package(app, isp_id, id, wanted).await?;
-    check_rollouts(app, isp_id, held.as_ref(), wanted).await?;
-    check_routers(app, isp_id, &wanted.routers).await?;
-    let association = match app.store.packages.associate(isp_id, id, expected, wanted).await? {
-        Associated::Yes(association) => association,
-        Associated::Reserved => return Err(given_up()),
-        Associated::Changed => return Err(Failure::Changed),
-        Associated::Foreign => return Err(Failure::NoSuch(Vec::new())),
-    };
+    let association = write(app, isp_id, id, expected, wanted).await?;
     if let Err(failure) = tell_routers(app, isp_id, id, &association).await {
         tracing::warn!(agent_package_id = id.as_str(), %failure, "routers are told later");
     }
     Ok(association)
+}
+
+/// Writes where what was looked at is still held: a rollout that ends meanwhile writes, too.
+async fn write(
+    app: &App,
+    isp_id: &IspId,
+    id: &AgentPackageId,
+    expected: &Expected,
+    wanted: &Association,
+) -> Result<Association, Failure> {
+    for _ in 0..ROUNDS_MAX {
+        let held = check_package(app, isp_id, id, wanted).await?;
+        check_rollouts(app, isp_id, id, held.as_ref(), wanted).await?;
+        check_routers(app, isp_id, &wanted.routers).await?;
+        let held = held.and_then(|it| it.association);
+        let as_held = Expected::OneOf(vec![held.map_or(Revision::default(), |it| it.revision)]);
+        let (expected, is_final) = match expected {
+            Expected::Any => (&as_held, false),
+            Expected::OneOf(_) => (expected, true),
+        };
+        match app.store.packages.associate(isp_id, id, expected, wanted).await? {
+            Associated::Yes(association) => return Ok(association),
+            Associated::Reserved => return Err(given_up()),
+            Associated::Changed if is_final => return Err(Failure::Changed),
+            Associated::Changed => (),
+            Associated::Foreign => return Err(Failure::NoSuch(Vec::new())),
+        }
+    }
+    Err(Failure::Store(StoreError::Contended { id: id.to_string() }))
 }
 
 /// Who is to run a package.

@@ -16,7 +16,7 @@ use super::{count_rollout::count, start_rollout::not_followed, sync::walk_rollou
 use crate::{
     app::App,
     application::Failure,
-    domain::{Act, Fact, Look, Rollout, Share, Software, Walked},
+    domain::{Act, Fact, Look, Rollout, RolloutState, Share, Software, Walked},
 };
 
 /// Most rollouts of one look.
@@ -150,9 +150,16 @@ async fn walked(app: &App, rollout: &Rollout) -> Result<Walked, Failure> {
 }
 
 async fn look(app: &App, rollout: &mut Rollout) -> Result<Option<Fact>, Failure> {
-    let (walked, trouble) = match rollout.walks {
-        0 => (Walked::UnderWay(None), None),
-        _ => (walked(app, rollout).await?, trouble(app, rollout).await?),
+    // While it is paused no walk begins, and nothing is judged.
+    let (walked, trouble) = match rollout.state {
+        RolloutState::Paused { .. } => (Walked::UnderWay(None), None),
+        RolloutState::Starting
+        | RolloutState::Raising
+        | RolloutState::Walking { .. }
+        | RolloutState::Soaking { .. }
+        | RolloutState::Finishing
+        | RolloutState::Aborting { .. }
+        | RolloutState::Ended { .. } => (walked(app, rollout).await?, trouble(app, rollout).await?),
     };
     let (counted, mut claimed) = (rollout.clone(), Instant::now());
     let go_on = async || {
@@ -200,6 +207,10 @@ async fn settle(app: &App, rollout: &Rollout) -> Result<Result<(), String>, Fail
         let software = Software { agents: None, associated: &associated };
         packages.lead(&rollout.to, of, software.newest_of(&rollout.group)).await?;
         fail::fail_point!("rsclient::rollout-led", |_| std::process::abort());
+    }
+    let led = packages.find(&rollout.to).await?.and_then(|it| it.association);
+    if !led.is_some_and(|it| it.groups.contains(&rollout.group)) {
+        return Ok(Err(format!("the routers are not those of package `{}`", rollout.to)));
     }
     packages.leave(&rollout.from, of).await?;
     Ok(Ok(()))

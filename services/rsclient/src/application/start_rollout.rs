@@ -28,7 +28,7 @@ pub struct WantedRollout {
 ///
 /// # Errors
 /// A package is not known or may not be used, the routers do not follow the one that they are to leave, another rollout of
-/// the same routers is open, or the store failed.
+/// the same model is open, or the store failed.
 pub async fn start_rollout(
     app: &App,
     isp_id: &IspId,
@@ -84,10 +84,11 @@ pub(super) fn not_followed(
 /// Names the rollout that is in the way.
 async fn another(app: &App, wanted: &Rollout) -> Result<Failure, Failure> {
     let open = app.store.rollouts.open_of(&wanted.isp_id).await?;
-    let other = open.iter().find(|it| it.group == wanted.group);
+    let model = &wanted.group.model;
+    let other = open.iter().find(|it| it.group.model == *model);
     let which =
         other.map_or_else(|| "another rollout".to_owned(), |it| format!("rollout `{}`", it.id));
-    Ok(Failure::Conflict(format!("{which} of the same routers is not over")))
+    Ok(Failure::Conflict(format!("{which} of routers of model `{model}` is not over")))
 }
 
 /// Ids grow with time, so that the newest rollout is the last.
@@ -95,22 +96,27 @@ fn new_id() -> JobId {
     format!("rollout-{}", Uuid::now_v7()).parse().expect("a word and a UUID are an id")
 }
 
-/// Why nobody else may say what the routers of a group run while a rollout leads them: what stands against changing an
-/// association from `held` to `wanted`.
+/// Why nobody else may say what the routers of a group run while a rollout leads them: what stands against changing the
+/// association of a package from `held` to `wanted`. To say the same again is to say it last, so only the package that
+/// the routers are led away from may.
 ///
 /// # Errors
 /// A rollout stands against it, or the store failed.
 pub(super) async fn check_rollouts(
     app: &App,
     isp_id: &IspId,
+    id: &AgentPackageId,
     held: Option<&Package>,
     wanted: &Association,
 ) -> Result<(), Failure> {
     let held =
         held.and_then(|it| it.association.as_ref()).map_or(&[][..], |it| it.groups.as_slice());
-    let is_changed = |it: &Group| held.contains(it) != wanted.groups.contains(it);
+    let is_changed = |it: &Rollout| {
+        let (was, is) = (held.contains(&it.group), wanted.groups.contains(&it.group));
+        was != is || (is && it.from != *id)
+    };
     let open = app.store.rollouts.open_of(isp_id).await?;
-    match open.iter().find(|it| is_changed(&it.group)) {
+    match open.iter().find(|it| is_changed(it)) {
         None => Ok(()),
         Some(it) => {
             let (id, model) = (&it.id, &it.group.model);

@@ -34,9 +34,14 @@ pub async fn steer_rollout(
     steer: Steer,
 ) -> Result<Rollout, Failure> {
     for _ in 0..ROUNDS_MAX {
-        let mut rollout = find_rollout(app, caller, isp_id, id).await?;
+        let held = find_rollout(app, caller, isp_id, id).await?;
+        let mut rollout = held.clone();
         let steered = rollout.steer(steer, &caller.subject, At::now());
         steered.map_err(|it| Failure::Conflict(it.0.to_owned()))?;
+        // Whoever looks at it just now is not disturbed.
+        if rollout == held {
+            return Ok(rollout);
+        }
         if app.store.rollouts.write(&mut rollout).await? {
             return Ok(rollout);
         }

@@ -42,10 +42,13 @@ pub struct Rollout {
     pub plan: Plan,
     /// Who wanted it.
     pub requested_by: String,
-    /// It is not over: each group has at most one such.
+    /// It is not over: each model has at most one such.
     pub open: bool,
     /// Where in its life it is.
     pub state: RolloutState,
+    /// Why it pauses as soon as what is being raised is raised.
+    #[serde(default)]
+    pub pauses: Option<String>,
     /// Both packages know of it.
     pub pinned: bool,
     /// The present wave.
@@ -277,6 +280,7 @@ impl Rollout {
             requested_by: who.chars().take(WHO_CHARACTERS_MAX).collect(),
             open: true,
             state: RolloutState::Starting,
+            pauses: None,
             pinned: false,
             wave: 0,
             share_per_mille: 0,

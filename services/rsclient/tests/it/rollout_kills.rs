@@ -64,3 +64,28 @@ async fn survives(state: &str, point: &str, end: &str, package: &str) {
     let told: BTreeSet<String> = town.told().await.into_values().collect();
     assert_eq!(told, [town.rest.service.id(package)].into(), "{state} {point}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pauses_a_raise_that_was_cut_off_is_shown_the_share_that_holds() {
+    let mut town = Town::start(20).await;
+    let id = town.begin(json!({"waves_per_mille": [500, 1000]})).await;
+    town.until(&id, &["raising"], |_| true).await;
+    dies(&town, "rollout-raised").await;
+    let pause = json!({"action": "pause"});
+    assert_eq!(town.post(&format!("{ROLLOUTS}/{id}"), &pause).await.status, 204);
+    let reason = town.shown(&id).await["reason"].clone();
+    let wanted = "the share is being raised to 500 of a thousand; then it is paused: by testkit";
+    assert_eq!(reason, json!(wanted));
+    let paused = town.until(&id, &["paused"], |_| true).await;
+    assert_eq!((&paused["share_per_mille"], &paused["wave"]), (&json!(500), &json!(1)));
+    for _ in 0..5 {
+        let shown = town.step(&id, |_| true).await;
+        assert_eq!(shown["state"], json!("paused"), "{shown}");
+    }
+    assert_eq!(
+        town.post(&format!("{ROLLOUTS}/{id}"), &json!({"action": "resume"})).await.status,
+        204
+    );
+    let ended = town.until(&id, &["completed", "aborted", "failed"], |_| true).await;
+    assert_eq!(ended["state"], json!("completed"), "{ended}");
+}

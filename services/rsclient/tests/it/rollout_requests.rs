@@ -154,3 +154,29 @@ async fn the_document_of_a_rollout_is_small_however_many_routers_it_leads() {
     let bytes = town.rest.service.stored("rollouts", &id).await.to_string().len();
     assert!((4_000..16_384).contains(&bytes), "{bytes}");
 }
+
+#[tokio::test]
+async fn two_rollouts_that_may_have_routers_in_common_are_not_open_together() {
+    let town = Town::start(1).await;
+    let id = |it: &str| town.rest.service.id(it);
+    let of_all = town.begin(json!({})).await;
+    let of_some =
+        json!({"model": "hg-1", "target_version": "beta", "from": id("a"), "to": id("b")});
+    let wanted = format!("409 rollout `{of_all}` of routers of model `hg-1` is not over");
+    assert_eq!(town.post(ROLLOUTS, &of_some).await.lines(), wanted);
+}
+
+#[tokio::test]
+async fn while_a_rollout_is_open_no_other_package_becomes_the_newest_of_its_group() {
+    let town = Town::start(1).await;
+    let path =
+        |it: &str| format!("/subsystems/rs/router_agent_packages/{}", town.rest.service.id(it));
+    let group = json!({"routers": [], "groups": [{"model": "hg-1"}]});
+    for package in ["b", "a"] {
+        assert_eq!(town.rest.put(&path(package), &group).await.status, 200);
+    }
+    let id = town.begin(json!({})).await;
+    let wanted = format!("409 rollout `{id}` leads these routers of model `hg-1`");
+    assert_eq!(town.rest.put(&path("b"), &group).await.lines(), wanted);
+    assert_eq!(town.rest.put(&path("a"), &group).await.status, 200);
+}

@@ -236,7 +236,7 @@ async fn a_fifth_that_fails_pauses_it_by_itself_and_an_abort_leads_all_back() {
     assert!(moved > 0, "{paused}");
 
     let again = town.post(ROLLOUTS, &town.body(json!({}))).await;
-    assert_eq!(again.lines(), format!("409 rollout `{id}` of the same routers is not over"));
+    assert_eq!(again.lines(), format!("409 rollout `{id}` of routers of model `hg-1` is not over"));
     assert_eq!(town.told_to(&id, "abort").await, 204);
     let aborted = town.until(&id, &["aborted"], |n| n % 5 != 0).await;
     assert_eq!(aborted["reason"], json!("by testkit"), "{aborted}");

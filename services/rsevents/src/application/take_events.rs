@@ -13,6 +13,7 @@ use crate::{
         Account, Candidate, Caused, Device, Home, Places, Step, Verdict, causes, fold, is_timely,
         judge,
     },
+    infrastructure::{places::Age, store::StoreError},
 };
 
 /// An event as it has arrived.
@@ -22,7 +23,7 @@ pub struct Arrived<'a> {
     pub message: &'a EventBusMessage,
     /// What it says.
     pub event: Result<HsEvent, Failure>,
-    /// For how long it has been tried.
+    /// For how long it has been here.
     pub waited: Duration,
 }
 
@@ -58,7 +59,8 @@ struct Open {
 /// same ids. Nothing is remembered but what may be forgotten: the offsets stand still until all is acknowledged.
 pub async fn take_events(app: &App, arrived: Vec<Arrived<'_>>) -> Vec<Fate> {
     let now = jiff::Timestamp::now();
-    let waited: Vec<Duration> = arrived.iter().map(|it| it.waited).collect();
+    let calm = app.outages.over_for();
+    let waited: Vec<Duration> = arrived.iter().map(|it| it.waited.min(calm)).collect();
     let messages: Vec<&EventBusMessage> = arrived.iter().map(|it| it.message).collect();
     let mut open: Vec<Open> = arrived
         .into_iter()
@@ -77,66 +79,104 @@ pub async fn take_events(app: &App, arrived: Vec<Arrived<'_>>) -> Vec<Fate> {
     find_homes(app, &mut open, &waited).await;
     fold_activity(app, &messages, &mut open);
     tell(app, &messages, &mut open).await;
+    if open.iter().any(|it| it.fate.as_ref().is_some_and(is_outage)) {
+        app.outages.note();
+    }
     open.into_iter().map(|it| it.fate.expect("every event has been decided about")).collect()
 }
 
 /// Finds the home of each event, or what is in the way.
 async fn find_homes(app: &App, open: &mut [Open], waited: &[Duration]) {
+    let all: Vec<usize> = (0..open.len()).filter(|at| open[*at].event.is_some()).collect();
+    let dropped = judge_these(app, open, waited, &all, Age::Held).await;
+    // Another process may have heard of something newer: nothing is dropped because of what is held in memory.
+    judge_these(app, open, waited, &dropped, Age::New).await;
+}
+
+/// Answers which of them have no effect.
+async fn judge_these(
+    app: &App,
+    open: &mut [Open],
+    waited: &[Duration],
+    these: &[usize],
+    age: Age,
+) -> Vec<usize> {
+    let mut dropped = Vec::new();
+    if these.is_empty() {
+        return dropped;
+    }
     let found = {
-        let events: Vec<Option<&HsEvent>> = open.iter().map(|it| it.event.as_ref()).collect();
-        places_of(app, &events).await
+        let events = these.iter().filter_map(|at| open[*at].event.as_ref()).collect::<Vec<_>>();
+        places_of(app, &events, age).await
     };
     let found = match found {
         Ok(found) => found,
         Err(failure) => {
-            let failed = open.iter_mut().filter(|it| it.fate.is_none());
-            failed.for_each(|it| it.fate = Some(Fate::Failed(Failure::Store(failure.clone()))));
-            return;
+            let failed = |at: &usize| {
+                open[*at].fate = Some(Fate::Failed(Failure::Store(failure.clone())));
+            };
+            these.iter().for_each(failed);
+            return dropped;
         }
     };
-    for ((it, (device, account)), waited) in open.iter_mut().zip(found).zip(waited) {
+    for (at, found) in these.iter().zip(found) {
+        let it = &mut open[*at];
         let Some(event) = &it.event else { continue };
-        let places = Places { device: device.as_deref(), account: account.as_deref() };
-        it.fate = match judge(event, places) {
-            Verdict::Take(home) => {
-                it.home = Some(home);
-                None
+        (it.fate, it.home) = match judge(event, found.places()) {
+            Verdict::Take(home) => (None, Some(home)),
+            Verdict::Skip(why) => {
+                dropped.push(*at);
+                (Some(Fate::Skipped(why)), None)
             }
-            Verdict::Skip(why) => Some(Fate::Skipped(why)),
-            Verdict::Refuse(wrong) => Some(Fate::Failed(wrong.into())),
-            Verdict::Wait(why) if *waited < app.unknown_wait => Some(Fate::Wait(why)),
+            Verdict::Refuse(wrong) => {
+                dropped.push(*at);
+                (Some(Fate::Failed(wrong.into())), None)
+            }
+            Verdict::Wait(why) if waited[*at] < app.unknown_wait => (Some(Fate::Wait(why)), None),
             Verdict::Wait(why) => {
-                let after = waited.as_secs();
-                Some(Fate::Failed(Failure::Unknown(format!("{why}, also {after} s later"))))
+                let why = format!("{why}, also {} s later", waited[*at].as_secs());
+                (Some(Fate::Failed(Failure::Unknown(why))), None)
             }
         };
     }
+    dropped
 }
 
-type Found = (Option<Arc<Device>>, Option<Arc<Account>>);
+/// What is known of those whom an event is about.
+struct Found {
+    device: Option<Arc<Device>>,
+    account: Option<Arc<Account>>,
+    named: Option<Arc<Account>>,
+}
 
-/// The device of each event, and its household.
-async fn places_of(
-    app: &App,
-    events: &[Option<&HsEvent>],
-) -> Result<Vec<Found>, crate::infrastructure::store::StoreError> {
-    let ids: Vec<&DeviceId> = events.iter().flatten().map(|it| device(it)).collect();
-    let mut devices = app.places.devices(&ids).await?.into_iter();
-    let devices: Vec<Option<Arc<Device>>> =
-        events.iter().map(|it| it.and_then(|_| devices.next().flatten())).collect();
-    let of = |(event, device): (&Option<&HsEvent>, &Option<Arc<Device>>)| -> Option<AccountId> {
-        match (event, device) {
-            (_, Some(device)) if !device.deleted => Some(device.account_id.clone()),
-            (Some(HsEvent::NewDevice(it)), _) => it.account_id.clone(),
-            (Some(_) | None, _) => None,
-        }
+impl Found {
+    fn places(&self) -> Places<'_> {
+        let Self { device, account, named } = self;
+        Places { device: device.as_deref(), account: account.as_deref(), named: named.as_deref() }
+    }
+}
+
+async fn places_of(app: &App, events: &[&HsEvent], age: Age) -> Result<Vec<Found>, StoreError> {
+    let ids: Vec<&DeviceId> = events.iter().map(|it| device(it)).collect();
+    let devices = app.places.devices(&ids, age).await?;
+    let its = |it: &Option<Arc<Device>>| {
+        it.as_ref().filter(|it| !it.deleted).map(|it| it.account_id.clone())
     };
-    let ids: Vec<Option<AccountId>> = events.iter().zip(&devices).map(of).collect();
+    let accounts = accounts_of(app, devices.iter().map(its).collect(), age).await?;
+    let named = events.iter().map(|it| named(it).cloned()).collect();
+    let named = accounts_of(app, named, age).await?;
+    let found = devices.into_iter().zip(accounts).zip(named);
+    Ok(found.map(|((device, account), named)| Found { device, account, named }).collect())
+}
+
+async fn accounts_of(
+    app: &App,
+    ids: Vec<Option<AccountId>>,
+    age: Age,
+) -> Result<Vec<Option<Arc<Account>>>, StoreError> {
     let wanted: Vec<&AccountId> = ids.iter().flatten().collect();
-    let mut accounts = app.places.accounts(&wanted).await?.into_iter();
-    let accounts = ids.iter().map(|it| it.as_ref().and_then(|_| accounts.next().flatten()));
-    let accounts: Vec<Option<Arc<Account>>> = accounts.collect();
-    Ok(devices.into_iter().zip(accounts).collect())
+    let mut accounts = app.places.accounts(&wanted, age).await?.into_iter();
+    Ok(ids.iter().map(|it| it.as_ref().and_then(|_| accounts.next().flatten())).collect())
 }
 
 /// Of what devices say of their activity, one in a window is told.
@@ -169,12 +209,20 @@ fn fold_activity(app: &App, messages: &[&EventBusMessage], open: &mut [Open]) {
 /// Whether an event is going to be handed over again.
 fn stays(fate: &Fate) -> bool {
     match fate {
-        Fate::Wait(_) | Fate::Hold(_) | Fate::Failed(Failure::Store(_) | Failure::Publish(_)) => {
-            true
-        }
+        Fate::Wait(_) | Fate::Hold(_) => true,
+        Fate::Told | Fate::Folded | Fate::Skipped(_) | Fate::Failed(_) => is_outage(fate),
+    }
+}
+
+/// Whether the store or the broker has failed.
+fn is_outage(fate: &Fate) -> bool {
+    match fate {
+        Fate::Failed(Failure::Store(_) | Failure::Publish(_)) => true,
         Fate::Told
         | Fate::Folded
         | Fate::Skipped(_)
+        | Fate::Hold(_)
+        | Fate::Wait(_)
         | Fate::Failed(
             Failure::Malformed(_)
             | Failure::Untimely(_)
@@ -232,6 +280,18 @@ fn moment(event: &HsEvent) -> &Timestamp {
         HsEvent::Blocked(it) => &it.timestamp,
         HsEvent::Threat(it) => &it.timestamp,
         HsEvent::Agent(it) => &it.timestamp,
+    }
+}
+
+/// The household that an event of an unknown device names.
+fn named(event: &HsEvent) -> Option<&AccountId> {
+    match event {
+        HsEvent::NewDevice(it) => it.account_id.as_ref(),
+        HsEvent::Connected(_)
+        | HsEvent::Active(_)
+        | HsEvent::Blocked(_)
+        | HsEvent::Threat(_)
+        | HsEvent::Agent(_) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use events::{DeviceId, HsEvent, IspId, Timestamp};
+use events::{DeviceId, Discovered, HomeEvent, HsEvent, IspId, Timestamp};
 
 use super::{Account, Device, Home};
 
@@ -45,8 +45,10 @@ pub enum Wrong {
 pub struct Places<'a> {
     /// Its device.
     pub device: Option<&'a Device>,
-    /// The household of its device; of a device that nobody knows, the one that the event names.
+    /// The household of its device, unless that is deleted.
     pub account: Option<&'a Account>,
+    /// The household that the event names, where it is of a new device.
+    pub named: Option<&'a Account>,
 }
 
 /// Whether an event of this moment counts at all.
@@ -75,16 +77,7 @@ pub fn judge(event: &HsEvent, places: Places<'_>) -> Verdict {
         return Verdict::Refuse(Wrong::Foreign(why));
     }
     match event {
-        HsEvent::NewDevice(it) => match places {
-            Places { device: Some(device), account: Some(account) } if device.is_live(account) => {
-                Verdict::Take(device.home())
-            }
-            Places { account: Some(account), .. } => discovered(isp_id, account),
-            Places { account: None, .. } => Verdict::Wait(match &it.account_id {
-                Some(account_id) => format!("account `{account_id}` is not known"),
-                None => format!("nobody says whose `{device_id}` is, which is new"),
-            }),
-        },
+        HsEvent::NewDevice(it) => new(it, places),
         HsEvent::Connected(_)
         | HsEvent::Active(_)
         | HsEvent::Blocked(_)
@@ -106,18 +99,35 @@ fn about(event: &HsEvent) -> (&DeviceId, &IspId) {
 }
 
 fn known(device_id: &DeviceId, places: Places<'_>) -> Verdict {
-    match places {
-        Places { device: None, .. } => Verdict::Wait(format!("device `{device_id}` is not known")),
-        Places { device: Some(device), .. } if device.deleted => Verdict::Skip(GONE),
-        Places { device: Some(device), account: None } => {
-            let account_id = &device.account_id;
-            Verdict::Wait(format!("account `{account_id}` of device `{device_id}` is not known"))
-        }
-        Places { device: Some(device), account: Some(account) } => match device.is_live(account) {
+    match (places.device, places.account) {
+        (None, _) => Verdict::Wait(format!("device `{device_id}` is not known")),
+        (Some(device), _) if device.deleted => Verdict::Skip(GONE),
+        (Some(device), None) => pending(device),
+        (Some(device), Some(account)) => match device.is_live(account) {
             true => Verdict::Take(device.home()),
             false => Verdict::Skip(GONE),
         },
     }
+}
+
+/// A device that is served is where provisioning says; one that has ended may have gone to the household that the event
+/// names.
+fn new(it: &HomeEvent<Discovered>, places: Places<'_>) -> Verdict {
+    match (places.device.filter(|it| !it.deleted), places.account, places.named) {
+        (Some(device), Some(account), _) if device.is_live(account) => Verdict::Take(device.home()),
+        (Some(device), None, _) => pending(device),
+        (_, _, Some(named)) => discovered(&it.isp_id, named),
+        (_, Some(account), None) if it.account_id.is_none() => discovered(&it.isp_id, account),
+        (_, _, None) => Verdict::Wait(match &it.account_id {
+            Some(account_id) => format!("account `{account_id}` is not known"),
+            None => format!("nobody says whose `{}` is, which is new", it.device_id),
+        }),
+    }
+}
+
+fn pending(device: &Device) -> Verdict {
+    let Device { id, account_id, .. } = device;
+    Verdict::Wait(format!("account `{account_id}` of device `{id}` is not known"))
 }
 
 /// A device that is not served is discovered, perhaps once more, in a household.
@@ -169,7 +179,11 @@ mod tests {
     }
 
     fn shown(event: &HsEvent, device: Option<&Device>, account: Option<&Account>) -> String {
-        match judge(event, Places { device, account }) {
+        verdict(event, Places { device, account, named: None })
+    }
+
+    fn verdict(event: &HsEvent, places: Places<'_>) -> String {
+        match judge(event, places) {
             Verdict::Take(home) => format!("{}/{}", home.isp_id, home.account_id),
             Verdict::Wait(why) => format!("waits: {why}"),
             Verdict::Skip(why) => format!("skipped: {why}"),
@@ -199,17 +213,37 @@ mod tests {
         let (new, homeless) =
             (event("device_event_new_device", true), event("device_event_new_device", false));
         let home = account("isp-1", 0, false);
-        assert_eq!(shown(&new, None, Some(&home)), "isp-1/a-1");
-        assert_eq!(shown(&new, None, None), "waits: account `a-1` is not known");
+        let named = |device, named| verdict(&new, Places { device, account: None, named });
+        assert_eq!(named(None, Some(&home)), "isp-1/a-1");
+        assert_eq!(named(None, None), "waits: account `a-1` is not known");
         let nobody = "waits: nobody says whose `d-1` is, which is new";
         assert_eq!(shown(&homeless, None, None), nobody);
         let (ours, again) = (device("isp-1", 5, false), device("isp-1", 5, true));
         assert_eq!(shown(&homeless, Some(&ours), Some(&home)), "isp-1/a-1");
-        assert_eq!(shown(&new, Some(&again), Some(&home)), "isp-1/a-1");
+        assert_eq!(named(Some(&again), Some(&home)), "isp-1/a-1");
         let (gone, theirs) = (account("isp-1", 0, true), account("isp-2", 0, false));
-        assert_eq!(shown(&new, None, Some(&gone)), "skipped: gone");
+        assert_eq!(named(None, Some(&gone)), "skipped: gone");
         let foreign = "no: account `a-1` is not of `isp-1` but of `isp-2`";
-        assert_eq!(shown(&new, None, Some(&theirs)), foreign);
+        assert_eq!(named(None, Some(&theirs)), foreign);
+    }
+
+    #[test]
+    fn a_device_that_ended_with_its_household_is_found_in_the_one_that_the_event_names() {
+        let (new, homeless) =
+            (event("device_event_new_device", true), event("device_event_new_device", false));
+        let ours = device("isp-1", 5, false);
+        let named = Account { id: "a-2".parse().unwrap(), ..account("isp-1", 0, false) };
+        let (gone, back) = (account("isp-1", 6, true), account("isp-1", 6, false));
+        let of = |account, named| Places { device: Some(&ours), account, named };
+        for ended in [&gone, &back] {
+            assert_eq!(verdict(&new, of(Some(ended), Some(&named))), "isp-1/a-2");
+            let unknown = "waits: account `a-1` is not known";
+            assert_eq!(verdict(&new, of(Some(ended), None)), unknown);
+        }
+        assert_eq!(verdict(&homeless, of(Some(&gone), None)), "skipped: gone");
+        assert_eq!(verdict(&homeless, of(Some(&back), None)), "isp-1/a-1");
+        let pending = "waits: account `a-1` of device `d-1` is not known";
+        assert_eq!(verdict(&new, of(None, Some(&named))), pending);
     }
 
     #[test]

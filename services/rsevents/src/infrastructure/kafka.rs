@@ -92,7 +92,7 @@ pub async fn on_events(app: &App, deliveries: &[Delivery]) -> Vec<Outcome> {
         message: &it.message,
         event: event::read(&it.message.event_type, &it.message.payload)
             .map_err(|err| Failure::Malformed(err.to_string())),
-        waited: it.first_attempt_at.elapsed(),
+        waited: it.taken_at.elapsed(),
     });
     let fates = take_events(app, arrived.collect()).await;
     let outcomes = fates.into_iter().zip(deliveries).map(|(fate, it)| outcome(fate, it.attempt));

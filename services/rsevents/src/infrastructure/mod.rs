@@ -3,6 +3,7 @@
 mod cache;
 mod event;
 pub mod kafka;
+pub mod outages;
 pub mod places;
 mod problems;
 pub mod store;

@@ -24,6 +24,15 @@ pub struct Places {
     accounts: Arc<Cache<Account>>,
 }
 
+/// How old an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// As old as what is held in memory.
+    Held,
+    /// The store is asked.
+    New,
+}
+
 impl Places {
     /// What `store` holds, some of it in memory.
     pub fn new(store: Store, settings: &PlaceSettings) -> Self {
@@ -41,8 +50,15 @@ impl Places {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn devices(&self, ids: &[&DeviceId]) -> Result<Vec<Option<Arc<Device>>>, StoreError> {
+    pub async fn devices(
+        &self,
+        ids: &[&DeviceId],
+        age: Age,
+    ) -> Result<Vec<Option<Arc<Device>>>, StoreError> {
         let ids: Vec<&str> = ids.iter().map(|it| it.as_str()).collect();
+        if age == Age::New {
+            self.devices.forget(ids.iter().copied());
+        }
         let key = |it: &Device| it.id.as_str().to_owned();
         known(&self.devices, &ids, key, async |missing| self.store.devices(missing).await).await
     }
@@ -54,8 +70,12 @@ impl Places {
     pub async fn accounts(
         &self,
         ids: &[&AccountId],
+        age: Age,
     ) -> Result<Vec<Option<Arc<Account>>>, StoreError> {
         let ids: Vec<&str> = ids.iter().map(|it| it.as_str()).collect();
+        if age == Age::New {
+            self.accounts.forget(ids.iter().copied());
+        }
         let key = |it: &Account| it.id.as_str().to_owned();
         known(&self.accounts, &ids, key, async |missing| self.store.accounts(missing).await).await
     }

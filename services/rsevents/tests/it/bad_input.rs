@@ -163,3 +163,24 @@ async fn an_event_that_comes_before_its_device_is_told_once_the_device_is_known(
     assert_eq!(service.accounts_told().await, [service.account.as_str()]);
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_of_an_unknown_device_wait_side_by_side() {
+    let service = Service::start().await;
+    let running = Running::start(&[("EVENTS__UNKNOWN_WAIT_SECONDS", "3")]).await;
+    let sender = Sender::new(&service.kafka).unwrap();
+    for _ in 0..10 {
+        running.send(&sender, &service.connected("d-unknown")).await;
+    }
+    running.settled().await;
+    let topic = events::topics::dead_letter_topic(EVENTS, rsevents::SERVICE);
+    let mut letters = read(&service.kafka, &topic).await.unwrap();
+    letters.retain(|it: &Record| it.key.as_ref() == Some(&service.id("d-unknown")));
+    let failed_at: Vec<jiff::Timestamp> =
+        letters.iter().map(|it| it.headers["dlq_failed_at"].parse().unwrap()).collect();
+    assert_eq!(failed_at.len(), 10);
+    // One after the other they would take half a minute.
+    let apart = failed_at[9].duration_since(failed_at[0]);
+    assert!(apart.as_secs() < 15, "{apart}");
+    running.stop().await;
+}

@@ -147,3 +147,36 @@ async fn a_provision_is_written_whole_and_people_are_not_kept() {
     older["devices"][1]["revision"] = 9.into();
     assert_eq!(service.says("ProvisionUpdated", &older).await, "skipped: superseded");
 }
+
+#[tokio::test]
+async fn what_another_process_has_brought_back_is_not_dropped_for_what_is_in_memory() {
+    let service = Service::start().await;
+    let other = service.beside().await;
+    service.provide(&["d-1", "d-2"]).await;
+    let deletion = service.deletion("device_id", &service.id("d-1"), 20);
+    assert_eq!(other.says("DeviceDeleted", &deletion).await, "done");
+    assert_eq!(service.takes("d-1").await, GONE);
+    assert_eq!(other.says("DeviceCreated", &service.device("d-1", 30)).await, "done");
+    assert_eq!(service.takes("d-1").await, "done");
+    let deletion = service.deletion("account_id", &service.account, 40);
+    assert_eq!(other.says("AccountDeleted", &deletion).await, "done");
+    assert_eq!(other.says("AccountCreated", &service.account(50)).await, "done");
+    assert_eq!(other.says("DeviceCreated", &service.device("d-2", 50)).await, "done");
+    assert_eq!(service.takes("d-2").await, "done");
+}
+
+#[tokio::test]
+async fn a_device_that_ended_with_its_household_is_found_anew_in_another_one() {
+    let service = Service::start().await;
+    service.provide(&["d-1"]).await;
+    let deletion = service.deletion("account_id", &service.account, 20);
+    assert_eq!(service.says("AccountDeleted", &deletion).await, "done");
+    let other = service.id("b");
+    let account = with(service.account(10), &json!({"account_id": other}));
+    assert_eq!(service.says("AccountCreated", &account).await, "done");
+    let members = json!({"mac": "3c:22:fb:01:02:03", "account_id": other});
+    service.told(service.event("device_event_new_device", "d-1", &members)).await;
+    let accounts = service.published().await.into_iter();
+    let accounts: Vec<_> = accounts.map(|it| it.1.json().unwrap()["account_id"].clone()).collect();
+    assert_eq!(accounts, [json!(other), json!(other)]);
+}

@@ -38,12 +38,22 @@ impl Service {
 
     /// With these settings, named without the service's prefix.
     pub(crate) async fn start_with(more: &[(&str, &str)]) -> Self {
+        testkit::topics::create(&testkit::kafka()).await.unwrap();
+        let isp = unique("isp");
+        Self::open(&unique("rsevents"), &isp, more).await
+    }
+
+    /// Another process of the same service.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::open(self.database.name(), &self.isp, &[]).await
+    }
+
+    async fn open(database: &str, isp: &str, more: &[(&str, &str)]) -> Self {
         let kafka = testkit::kafka();
-        testkit::topics::create(&kafka).await.unwrap();
         let mut environment = vec![
             ("RSEVENTS__KAFKA__BOOTSTRAP_SERVERS".to_owned(), kafka.clone()),
             ("RSEVENTS__MONGO__URI".to_owned(), testkit::mongo_uri()),
-            ("RSEVENTS__MONGO__DATABASE".to_owned(), unique("rsevents")),
+            ("RSEVENTS__MONGO__DATABASE".to_owned(), database.to_owned()),
         ];
         let more = more.iter().map(|(name, it)| (format!("RSEVENTS__{name}"), (*it).to_owned()));
         environment.extend(more);
@@ -54,8 +64,7 @@ impl Service {
         let bus = EventBusFactory::new("rsevents", settings.kafka.clone());
         let bus = bus.producer(ClientType::Default).unwrap();
         let app = App::open(&settings, &database, bus).await.unwrap();
-        let isp = unique("isp");
-        let account = format!("{isp}-a");
+        let (isp, account) = (isp.to_owned(), format!("{isp}-a"));
         Self { app, isp, account, database, kafka }
     }
 

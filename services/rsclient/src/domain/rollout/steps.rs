@@ -53,7 +53,10 @@ impl Rollout {
             Fact::Pinned(Err(why)) => self.end(RolloutEnd::Failed, Some(why), now),
             Fact::Raised => {
                 self.share_per_mille = self.wanted_per_mille();
-                self.state = RolloutState::Walking { since: now };
+                match self.pauses.take() {
+                    Some(why) => self.pause(why, now),
+                    None => self.state = RolloutState::Walking { since: now },
+                }
             }
             Fact::Looked(look) => self.looked(look, now),
             Fact::Settled(Ok(())) => self.end(RolloutEnd::Completed, None, now),
@@ -80,16 +83,19 @@ impl Rollout {
                 return Err(RefusedSteer("it is being aborted"));
             }
             (RolloutState::Paused { .. }, Steer::Resume) => self.resume(),
+            (RolloutState::Raising, Steer::Resume) => self.pauses = None,
             (
                 RolloutState::Starting
-                | RolloutState::Raising
                 | RolloutState::Walking { .. }
                 | RolloutState::Soaking { .. },
                 Steer::Resume,
             ) => return Ok(()),
+            // The share may be raised already, whatever is written here.
+            (RolloutState::Raising, Steer::Pause) => {
+                self.pauses.get_or_insert_with(|| format!("by {who}"));
+            }
             (
                 RolloutState::Starting
-                | RolloutState::Raising
                 | RolloutState::Walking { .. }
                 | RolloutState::Soaking { .. },
                 Steer::Pause,
@@ -131,7 +137,7 @@ impl Rollout {
     }
 
     fn abort(&mut self, why: String) {
-        (self.told, self.standstill) = (false, None);
+        (self.told, self.standstill, self.pauses) = (false, None, None);
         self.walks += 1;
         self.state = RolloutState::Aborting { why, walks: 1 };
     }

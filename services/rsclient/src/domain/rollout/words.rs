@@ -30,7 +30,12 @@ impl Rollout {
         Some(match &self.state {
             RolloutState::Starting => "both packages are being told of it".to_owned(),
             RolloutState::Raising => {
-                format!("the share is being raised to {} of a thousand", self.wanted_per_mille())
+                let wanted = self.wanted_per_mille();
+                let raised = format!("the share is being raised to {wanted} of a thousand");
+                match &self.pauses {
+                    Some(why) => format!("{raised}; then it is paused: {why}"),
+                    None => raised,
+                }
             }
             RolloutState::Walking { .. } if !self.told => told("the routers are being told"),
             RolloutState::Walking { .. } => self.waited_for(),

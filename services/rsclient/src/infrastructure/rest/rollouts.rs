@@ -163,7 +163,7 @@ impl FromRequestParts<Served> for Pages {
 
 /// Starts a rollout.
 ///
-/// The routers that follow `from` are led to `to` in waves. One at a time is open for the same routers.
+/// The routers that follow `from` are led to `to` in waves. One at a time is open for a model.
 #[utoipa::path(
     post,
     path = "/subsystems/rs/rollouts",

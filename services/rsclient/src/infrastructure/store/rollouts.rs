@@ -30,9 +30,10 @@ impl Rollouts {
         let documents = database.collection("rollouts");
         let open = doc! { "open": true };
         let one = IndexOptions::builder().unique(true).partial_filter_expression(open).build();
-        let group = doc! { "isp_id": 1, "group.model": 1, "group.target_version": 1 };
+        // Two groups of one model may have routers in common.
+        let model = doc! { "isp_id": 1, "group.model": 1 };
         let indexes = [
-            IndexModel::builder().keys(group).options(one).build(),
+            IndexModel::builder().keys(model).options(one).build(),
             index(doc! { "isp_id": 1, "_id": -1 }),
             sparse(doc! { "wake_at": 1 }),
             expiry(),
@@ -41,7 +42,7 @@ impl Rollouts {
         Ok(Self { documents, life })
     }
 
-    /// Keeps a new rollout, unless another one of its group is open. Answers whether it did.
+    /// Keeps a new rollout, unless another one of its model is open. Answers whether it did.
     ///
     /// # Errors
     /// The store does not answer.

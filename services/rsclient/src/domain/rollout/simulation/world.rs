@@ -254,6 +254,10 @@ impl World {
         let rollout = &self.rollout;
         let held = self.packages[1].shares.iter().map(|it| it.per_mille).max().unwrap_or(0);
         let wanted = rollout.wanted_per_mille();
+        // Nothing is raised behind a pause, and what is shown is what holds.
+        if matches!(rollout.state, RolloutState::Paused { .. }) && rollout.pinned {
+            assert_eq!(held, rollout.share_per_mille, "{rollout:?}");
+        }
         assert!(held <= wanted, "a share of {held} in a wave of {wanted}: {rollout:?}");
         let is_new = |it: &&Router| it.told.as_ref() == Some(&rollout.to);
         let told: Vec<&Router> = self.routers.iter().filter(is_new).collect();
