@@ -3,7 +3,10 @@
 use auth::{Caller, INTERNAL, Verifier};
 use axum::{
     Router,
-    extract::{FromRef, Path, Query, State, rejection::QueryRejection},
+    extract::{
+        FromRef, Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::StatusCode,
     response::{IntoResponse as _, Response},
     routing::get,
@@ -82,12 +85,13 @@ impl From<Failure> for Item {
 async fn list(
     State(asked): State<Asked>,
     caller: Caller,
-    Path(job_id): Path<String>,
+    job_id: Result<Path<String>, PathRejection>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Listed>, Problem> {
     caller.require(INTERNAL)?;
-    let not_found = |_| Problem::new(Kind::NotFound, Kind::NotFound.title());
-    let job_id: JobId = job_id.parse().map_err(not_found)?;
+    let not_found = || Problem::new(Kind::NotFound, Kind::NotFound.title());
+    let Path(job_id) = job_id.map_err(|_| not_found())?;
+    let job_id: JobId = job_id.parse().map_err(|_| not_found())?;
     let wanted = wanted.map_err(|it| Problem::new(Kind::Invalid, it.body_text()))?;
     let Query(Wanted { class, limit, cursor: after }) = wanted;
     let limit = limit.unwrap_or(PAGE_ITEMS);

@@ -40,8 +40,10 @@ impl Expected {
             return Ok(Self::Any);
         }
         let revision = |tag: &str| -> Option<Revision> {
-            let number: u64 = tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?;
-            number.try_into().ok()
+            let text = tag.strip_prefix('"')?.strip_suffix('"')?;
+            let number: u64 = text.parse().ok()?;
+            // Tags are compared by their characters: of a number there is one way to write it.
+            number.try_into().ok().filter(|_| number.to_string() == text)
         };
         Ok(Self::OneOf(tags.into_iter().filter_map(revision).collect()))
     }
@@ -88,7 +90,9 @@ mod tests {
         assert_eq!(said(&["\"7\""]), "[7]");
         assert_eq!(said(&["\"7\", \"8\"", "\"9\""]), "[7, 8, 9]");
         assert_eq!(said(&["W/\"7\""]), "[]");
-        assert_eq!(said(&["\"seven\""]), "[]");
+        for none_of_ours in ["\"seven\"", "\"+7\"", "\"07\"", "\"\""] {
+            assert_eq!(said(&[none_of_ours]), "[]");
+        }
         assert_eq!(said(&["\"99999999999999999999\""]), "[]");
         assert_eq!(said(&[""]), "[]");
         assert_eq!(said(&["7"]), "If-Match must be * or a list of entity tags");

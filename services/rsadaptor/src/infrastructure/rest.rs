@@ -3,7 +3,7 @@
 use auth::{Caller, INTERNAL, Verifier};
 use axum::{
     Router,
-    extract::{FromRef, Path, State},
+    extract::{FromRef, Path, State, rejection::PathRejection},
     http::StatusCode,
     response::{IntoResponse as _, Response},
     routing::get,
@@ -112,10 +112,11 @@ struct ShownRejection {
 async fn show(
     State(Resources { app, inspector, .. }): State<Resources>,
     caller: Caller,
-    Path(resource): Path<String>,
+    resource: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Shown>, Problem> {
     caller.require(INTERNAL)?;
     let no_such = || Problem::new(ProblemKind::NotFound, "that is the id of no resource");
+    let Path(resource) = resource.map_err(|_| no_such())?;
     let asked = asked(&resource).ok_or_else(no_such)?;
     let described = app.applied.describe(&asked.row).await.map_err(unavailable)?;
     let waiting = inspector.waiting(&asked.key).into_iter();

@@ -282,6 +282,7 @@ async fn only_services_of_the_fleet_are_answered() {
         ("other key", "/resources/d-1", Some(stranger)),
         ("other scope", "/resources/d-1", Some(token("rsadaptor", "sync:read"))),
         ("no id", "/resources/d%201", Some(good.clone())),
+        ("no text", "/resources/%ff", Some(good.clone())),
         ("no document", "/resources/system/isp-1/everything", Some(good.clone())),
         ("no path", "/resource", Some(good.clone())),
     ] {
@@ -298,6 +299,7 @@ async fn only_services_of_the_fleet_are_answered() {
         other key: 401 urn:routersecure:problem:unauthorized
         other scope: 403 urn:routersecure:problem:forbidden
         no id: 404 urn:routersecure:problem:not-found
+        no text: 404 urn:routersecure:problem:not-found
         no document: 404 urn:routersecure:problem:not-found
         no path: 404 urn:routersecure:problem:not-found
     "#]]

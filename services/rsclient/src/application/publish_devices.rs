@@ -15,6 +15,9 @@ use crate::{
     infrastructure::store::DevicesOf,
 };
 
+/// How often a device is read again that somebody else has raised meanwhile: whoever raises it that often publishes it.
+const ROUNDS_MAX: usize = 5;
+
 /// Publishes all devices of somebody, in bounded batches.
 ///
 /// # Errors
@@ -49,14 +52,21 @@ pub async fn publish_devices_of(
 pub async fn publish_devices(app: &App, cause: &Cause, ids: &[DeviceId]) -> Result<(), Failure> {
     let mut oversized = Ok(());
     for batch in ids.chunks(app.publishing.batch_devices.max(1)) {
-        app.store.devices.raise(batch, Timestamp::now().as_millisecond()).await?;
-        let read = Read::all(app, batch).await?;
-        let due = due(app, &read).await?;
-        fail::fail_point!("rsclient::before-publish", |_| std::process::abort());
-        let sent = due.iter().map(|(device, event)| publish(app, cause, &device.id, event));
-        let sent = join_all(sent).await;
-        oversized = go_on(oversized, settle(app, &due, sent).await)?;
-        app.store.mark_ended_devices(&read.ended()).await?;
+        let mut batch = batch.to_vec();
+        for _ in 0..ROUNDS_MAX {
+            app.store.devices.raise(&batch, Timestamp::now().as_millisecond()).await?;
+            let read = Read::all(app, &batch).await?;
+            let Due { events, overtaken } = due(app, &read).await?;
+            fail::fail_point!("rsclient::before-publish", |_| std::process::abort());
+            let sent = events.iter().map(|(device, event)| publish(app, cause, &device.id, event));
+            let sent = join_all(sent).await;
+            oversized = go_on(oversized, settle(app, &events, sent).await)?;
+            app.store.mark_ended_devices(&read.ended()).await?;
+            if overtaken.is_empty() {
+                break;
+            }
+            batch = overtaken;
+        }
     }
     oversized
 }
@@ -136,34 +146,46 @@ async fn settle(
     failed.map_or(Ok(()), |err| Err(err.into()))
 }
 
-/// What is to be said. A device is marked as served before that is said, so that whoever finds it not served any more
-/// knows that it must be taken back.
-async fn due<'a>(
-    app: &App,
-    read: &'a Read,
-) -> Result<Vec<(&'a Device, RsProvisioningEvent)>, Failure> {
-    let now = Timestamp::now();
-    let said = read.devices.iter().map(|it| said(app, read.inputs(it), now));
-    Ok(try_join_all(said).await?.into_iter().flatten().collect())
+/// What is to be said.
+struct Due<'a> {
+    events: Vec<(&'a Device, RsProvisioningEvent)>,
+    /// Raised by somebody else since they were read. That may be a walk, which does not say all that is said here: flags
+    /// that a router has no more.
+    overtaken: Vec<DeviceId>,
 }
 
-/// A router's flags follow the router: the backend takes no flags of a router that it does not know.
-async fn said<'a>(
+/// A device is marked as served before that is said, so that whoever finds it not served any more knows that it must be
+/// taken back.
+async fn due<'a>(app: &App, read: &'a Read) -> Result<Due<'a>, Failure> {
+    let now = Timestamp::now();
+    let said = try_join_all(read.devices.iter().map(|it| said(app, read.inputs(it), now))).await?;
+    let mut due = Due { events: Vec::new(), overtaken: Vec::new() };
+    for (device, said) in read.devices.iter().zip(said) {
+        match said {
+            Some(events) => due.events.extend(events.into_iter().map(|it| (device, it))),
+            None => due.overtaken.push(device.id.clone()),
+        }
+    }
+    Ok(due)
+}
+
+/// Nothing where somebody has raised the device meanwhile. A router's flags follow the router: the backend takes no flags
+/// of a router that it does not know.
+async fn said(
     app: &App,
-    inputs: Inputs<'a>,
+    inputs: Inputs<'_>,
     now: Timestamp,
-) -> Result<Vec<(&'a Device, RsProvisioningEvent)>, Failure> {
+) -> Result<Option<Vec<RsProvisioningEvent>>, Failure> {
     let device = inputs.device;
     let event = match publication(inputs, now) {
         Publication::Live(event) => event,
-        Publication::Removed(event) => return Ok(vec![(device, event)]),
-        Publication::Nothing => return Ok(Vec::new()),
+        Publication::Removed(event) => return Ok(Some(vec![event])),
+        Publication::Nothing => return Ok(Some(Vec::new())),
     };
     let flags = changed_flags(inputs);
     let in_doubt = puts_flags_in_doubt(device, flags.as_ref());
     let is_marked = device.published == Published::Live && (device.flags_in_doubt || !in_doubt);
     let (id, read) = (&device.id, device.rs_revision);
     let ours = is_marked || app.store.devices.mark_live(id, read, in_doubt).await?;
-    let events = [Some(event), flags].into_iter().flatten();
-    Ok(events.filter(|_| ours).map(|it| (device, it)).collect())
+    Ok(ours.then(|| [Some(event), flags].into_iter().flatten().collect()))
 }

@@ -42,7 +42,8 @@ pub async fn send_devices(
             None => sent.gone.push(key.clone()),
         }
     }
-    mark_live(app, &due).await?;
+    // What was overtaken is not said, for it may have ended meanwhile: it is asked for again when its time is over.
+    let due = marked_live(app, due).await?;
     let copies = due.iter().map(|(key, _, event)| copy(bulk, key, event, expires_at));
     let published = app.bus.publish_all(copies.collect()).await;
     for ((key, device, event), published) in due.iter().zip(published) {
@@ -139,12 +140,12 @@ fn said<'a>(
     event.map(|it| (inputs.device, it))
 }
 
-/// Whoever may have been told is told of the end: so a device is marked before it is said for the first time.
-async fn mark_live(
-    app: &App,
-    due: &[(&String, &Device, RsProvisioningEvent)],
-) -> Result<(), Failure> {
-    let unsaid = due.iter().filter(|(_, device, event)| match event {
+type Copied<'a> = (&'a String, &'a Device, RsProvisioningEvent);
+
+/// Whoever may have been told is told of the end: so a device is marked before it is said for the first time. Answers all
+/// but those that could not be marked, because they were raised meanwhile.
+async fn marked_live<'a>(app: &App, due: Vec<Copied<'a>>) -> Result<Vec<Copied<'a>>, Failure> {
+    let is_unsaid = |(_, device, event): &Copied<'_>| match event {
         RsProvisioningEvent::RSDeviceCreated(_)
         | RsProvisioningEvent::RSDeviceUpdated(_)
         | RsProvisioningEvent::RSDeviceAction(_) => device.published != Published::Live,
@@ -152,10 +153,13 @@ async fn mark_live(
         | RsProvisioningEvent::RSUserUpdated(_)
         | RsProvisioningEvent::RSCustomFlagsUpdated(_)
         | RsProvisioningEvent::RSRouterUploadIntervalsUpdated(_) => false,
-    });
-    let marks = unsaid.map(|(_, it, _)| app.store.devices.mark_live(&it.id, it.rs_revision, false));
-    try_join_all(marks).await?;
-    Ok(())
+    };
+    let mark = async |it: &Copied<'_>| match is_unsaid(it) {
+        true => app.store.devices.mark_live(&it.1.id, it.1.rs_revision, false).await,
+        false => Ok(true),
+    };
+    let marked = try_join_all(due.iter().map(mark)).await?;
+    Ok(due.into_iter().zip(marked).filter(|(_, is_marked)| *is_marked).map(|(it, _)| it).collect())
 }
 
 async fn note(app: &App, device: &Device, event: &RsProvisioningEvent) -> Result<(), Failure> {
