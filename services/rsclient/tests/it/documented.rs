@@ -22,14 +22,15 @@ async fn start() -> Documented {
     let service = &rest.service;
     service.done("AccountCreated", service.account(1, json!({}))).await;
     service.done("DeviceCreated", service.device("d", 1, json!({}))).await;
-    let package =
-        |id: &str| json!({"agent_package_id": id, "version": "1.0.0", "models": ["hg-8000"]});
+    let models = ["hg-7000", "hg-8000", "hg-9000"];
+    let package = |id: &str| json!({"agent_package_id": id, "version": "1.0.0", "models": models});
     let packages = [service.id("p").as_str(), "p-1", "p-2"].map(package);
     let listed = json!({"isp_id": service.isp, "revision": 1, "packages": packages});
     service.done("RSAgentsUpdated", listed).await;
-    let model = json!({"routers": [], "groups": [{"model": "hg-8000", "target_version": null}]});
-    rest.put("/subsystems/rs/router_agent_packages/p-1", &model).await;
-    let begin = json!({"model": "hg-8000", "target_version": "beta", "from": "p-1", "to": "p-2"});
+    let groups = models.map(|it| json!({"model": it, "target_version": null}));
+    let groups = json!({"routers": [], "groups": groups});
+    rest.put("/subsystems/rs/router_agent_packages/p-1", &groups).await;
+    let begin = json!({"model": "hg-7000", "target_version": "beta", "from": "p-1", "to": "p-2"});
     let post = rest.request(Method::POST, "/subsystems/rs/rollouts").json(&begin);
     let begun = Answer::of(post.bearer_auth(rest.token(BOTH))).await;
     let rollout = begun.body["rollout_id"].as_str().unwrap().to_owned();

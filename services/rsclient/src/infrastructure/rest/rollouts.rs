@@ -174,7 +174,7 @@ impl FromRequestParts<Served> for Pages {
         examples(
             ("the routers of a model" = (value = json!({"model": "hg-8000", "from": "p-1", "to": "p-2"}))),
             ("those that follow a version, gently" = (value = json!({
-                "model": "hg-8000", "target_version": "stable", "from": "p-1", "to": "p-2",
+                "model": "hg-9000", "target_version": "stable", "from": "p-1", "to": "p-2",
                 "waves_per_mille": [5, 50, 250, 1000], "success_per_mille": 950, "error_per_mille": 10,
                 "soak_seconds": 86400, "wave_seconds": 259200, "rollout_seconds": 2592000,
             }))),
