@@ -7,12 +7,10 @@ use axum::{
         FromRef, Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::StatusCode,
-    response::{IntoResponse as _, Response},
     routing::get,
 };
 use events::JobId;
-use problem::{Json, Kind, Problem};
+use problem::{Json, Kind, Problem, no_such_method, no_such_path};
 use serde::{Deserialize, Serialize};
 
 use crate::{Failure, FailureClass, FailureQuery, Failures, TaskError};
@@ -39,8 +37,8 @@ impl FromRef<Asked> for Verifier {
 pub fn failures_router(failures: Failures, verifier: Verifier) -> Router {
     Router::new()
         .route("/tasks/{job_id}/failures", get(list))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(Asked { failures, verifier })
 }
 
@@ -106,17 +104,6 @@ async fn list(
     let next = page.items.last().filter(|_| page.more).map(|it| it.key.clone());
     let items = page.items.into_iter().map(Item::from).collect();
     Ok(Json(Listed { classes, items, next }))
-}
-
-async fn not_found() -> Problem {
-    Problem::new(Kind::NotFound, "there is no such path")
-}
-
-async fn method_not_allowed() -> Response {
-    // The path is there, so the status says more than that it is not.
-    let mut response = Problem::new(Kind::NotFound, "the path has no such method").into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
 }
 
 fn unavailable(error: TaskError) -> Problem {

@@ -104,8 +104,9 @@ impl EventBusProducer {
     /// # Errors
     /// The broker did not acknowledge it. Publishing it again is safe: it has the same id.
     pub async fn publish(&self, message: &EventBusMessage) -> Result<Delivered, PublishError> {
-        let delivery = self.begin(message).await?;
-        self.counted(delivery, message.topic.clone(), message.event_type.clone()).await
+        let delivered = self.delivered(self.begin(message).await?, &message.topic).await?;
+        count(message.topic.clone(), message.event_type.clone(), 1);
+        Ok(delivered)
     }
 
     /// Publishes messages in their order and answers for each, once all of them are acknowledged or given up.
@@ -120,12 +121,25 @@ impl EventBusProducer {
         }
         // One after the other: most are acknowledged when their turn comes, and wake nobody.
         let mut all = Vec::with_capacity(begun.len());
+        // They are of few types: each is counted once.
+        let mut published: Vec<(String, String, u64)> = Vec::new();
         for (delivery, topic, event_type) in begun {
-            all.push(match delivery {
-                Ok(delivery) => self.counted(delivery, topic, event_type).await,
+            let delivered = match delivery {
+                Ok(delivery) => self.delivered(delivery, &topic).await,
                 Err(error) => Err(error),
-            });
+            };
+            if delivered.is_ok() {
+                let same = |it: &&mut (String, String, u64)| it.1 == event_type && it.0 == topic;
+                match published.iter_mut().find(same) {
+                    Some(it) => it.2 += 1,
+                    None => published.push((topic, event_type, 1)),
+                }
+            }
+            all.push(delivered);
         }
+        published
+            .into_iter()
+            .for_each(|(topic, event_type, times)| count(topic, event_type, times));
         all
     }
 
@@ -145,18 +159,6 @@ impl EventBusProducer {
         self.enqueue(record).await
     }
 
-    async fn counted(
-        &self,
-        delivery: DeliveryFuture,
-        topic: String,
-        event_type: String,
-    ) -> Result<Delivered, PublishError> {
-        let delivered = self.delivered(delivery, &topic).await?;
-        metrics::counter!("eventbus_published_total", "topic" => topic, "event_type" => event_type)
-            .increment(1);
-        Ok(delivered)
-    }
-
     /// Publishes a record without a value: it deletes what `key` names. Answers as [`Self::publish`] does.
     ///
     /// # Errors
@@ -171,9 +173,7 @@ impl EventBusProducer {
             .key(key.as_bytes())
             .headers(headers_of(headers.iter().map(|(name, it)| (name.as_str(), it.as_slice()))));
         let delivered = self.send(record).await?;
-        metrics::counter!("eventbus_published_total",
-            "topic" => topic.to_owned(), "event_type" => "none")
-        .increment(1);
+        count(topic.to_owned(), "none".to_owned(), 1);
         Ok(delivered)
     }
 
@@ -269,4 +269,10 @@ impl EventBusProducer {
     pub fn flush(&self) -> Result<(), KafkaError> {
         self.client().flush(FLUSH_LIMIT)
     }
+}
+
+/// Counts messages that were published.
+fn count(topic: String, event_type: String, times: u64) {
+    metrics::counter!("eventbus_published_total", "topic" => topic, "event_type" => event_type)
+        .increment(times);
 }

@@ -18,6 +18,7 @@ impl Kind {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::TenantMismatch => StatusCode::NOT_FOUND,
+            Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -25,6 +26,16 @@ impl Kind {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
+}
+
+/// What a router answers for every other path.
+pub async fn no_such_path() -> Problem {
+    Problem::new(Kind::NotFound, "there is no such path")
+}
+
+/// What a router answers for every other method of a path.
+pub async fn no_such_method() -> Problem {
+    Problem::new(Kind::NoSuchMethod, "the path has no such method")
 }
 
 #[derive(Serialize)]
@@ -49,6 +60,7 @@ impl IntoResponse for Problem {
             | Kind::Unauthorized
             | Kind::Forbidden
             | Kind::NotFound
+            | Kind::NoSuchMethod
             | Kind::Conflict
             | Kind::PreconditionFailed
             | Kind::TooLarge => self.clone(),

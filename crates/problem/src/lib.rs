@@ -14,6 +14,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use http::{no_such_method, no_such_path};
 pub use json::Json;
 pub use precondition::{Expected, tagged};
 
@@ -28,6 +29,8 @@ pub enum Kind {
     Forbidden,
     /// There is no such thing, or it is not the caller's.
     NotFound,
+    /// The path is there, without this method.
+    NoSuchMethod,
     /// The state does not allow this now.
     Conflict,
     /// `If-Match` names another revision.
@@ -44,11 +47,12 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Invalid,
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
+        Self::NoSuchMethod,
         Self::Conflict,
         Self::PreconditionFailed,
         Self::TooLarge,
@@ -64,6 +68,7 @@ impl Kind {
             Self::Unauthorized => "urn:routersecure:problem:unauthorized",
             Self::Forbidden => "urn:routersecure:problem:forbidden",
             Self::NotFound => "urn:routersecure:problem:not-found",
+            Self::NoSuchMethod => "urn:routersecure:problem:no-such-method",
             Self::Conflict => "urn:routersecure:problem:conflict",
             Self::PreconditionFailed => "urn:routersecure:problem:precondition-failed",
             Self::TooLarge => "urn:routersecure:problem:too-large",
@@ -80,6 +85,7 @@ impl Kind {
             Self::Unauthorized => "No valid credential",
             Self::Forbidden => "Not allowed",
             Self::NotFound => "Not found",
+            Self::NoSuchMethod => "No such method",
             Self::Conflict => "Not possible in the present state",
             Self::PreconditionFailed => "Changed by somebody else",
             Self::TooLarge => "Too large",
@@ -97,6 +103,7 @@ impl Kind {
             | Self::Unauthorized
             | Self::Forbidden
             | Self::NotFound
+            | Self::NoSuchMethod
             | Self::Conflict
             | Self::PreconditionFailed
             | Self::TooLarge

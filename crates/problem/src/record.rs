@@ -29,6 +29,7 @@ impl Problem {
             | Kind::Unauthorized
             | Kind::Forbidden
             | Kind::NotFound
+            | Kind::NoSuchMethod
             | Kind::Conflict
             | Kind::PreconditionFailed
             | Kind::TooLarge => Outcome::Reject { reason },

@@ -84,21 +84,50 @@ pub async fn copy(bootstrap: &str, from: &str, to: &str) -> Result<(u64, Duratio
     copy.await.context("copy records")?
 }
 
-/// How many records topics hold, all together.
-///
-/// # Errors
-/// When the broker does not say.
-pub async fn count(bootstrap: &str, topics: &'static [&'static str]) -> Result<u64> {
-    let bootstrap = bootstrap.to_owned();
-    let count = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = servers::client(&bootstrap).create()?;
-        let mut all = 0;
-        for topic in topics {
-            all += ends(&consumer, topic)?.values().map(|(low, high)| high - low).sum::<i64>();
+/// Counts what is written to topics, by one request on a connection that stays: whoever is measured shall not notice.
+pub struct Onlooker {
+    consumer: Arc<BaseConsumer>,
+    /// The end of every partition.
+    ends: TopicPartitionList,
+}
+
+impl Onlooker {
+    /// Looks at these topics.
+    ///
+    /// # Errors
+    /// When the broker does not know them.
+    pub async fn of(bootstrap: &str, topics: &'static [&'static str]) -> Result<Self> {
+        let bootstrap = bootstrap.to_owned();
+        let connect = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = servers::client(&bootstrap).create()?;
+            let mut all = TopicPartitionList::new();
+            for topic in topics {
+                for partition in ends(&consumer, topic)?.into_keys() {
+                    all.add_partition_offset(topic, partition, Offset::End)?;
+                }
+            }
+            Ok(Self { consumer: Arc::new(consumer), ends: all })
+        });
+        connect.await.context("look at topics")?
+    }
+
+    /// How many records were ever written, to all of them together.
+    ///
+    /// # Errors
+    /// When the broker does not say.
+    pub async fn written(&self) -> Result<u64> {
+        let (consumer, asked) = (Arc::clone(&self.consumer), self.ends.clone());
+        // The time that a partition is asked for stands in the place of its offset, and its end is one of them.
+        let ask = move || consumer.offsets_for_times(asked, PATIENCE);
+        let found = tokio::task::spawn_blocking(ask).await.context("count records")??;
+        let mut written = 0;
+        for partition in found.elements() {
+            partition.error()?;
+            let next = partition.offset().to_raw().filter(|it| *it >= 0);
+            written += next.with_context(|| format!("no end of {}", partition.topic()))?;
         }
-        Ok(u64::try_from(all).unwrap_or_default())
-    });
-    count.await.context("count records")?
+        Ok(u64::try_from(written).unwrap_or_default())
+    }
 }
 
 /// What a record says: its type and its id, as headers, and its value.

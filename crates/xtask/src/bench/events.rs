@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 use testkit::{
-    bulk,
+    bulk::{self, Onlooker},
     fleet::{Fleet, FleetOptions, Service},
     records::{Event, Sender},
     servers::{Broker, RunFolder, Servers},
@@ -36,7 +36,7 @@ const TO: f64 = 0.95;
 const KILLED_AT: f64 = 0.5;
 /// How often the records are copied: one time is half as fast as another.
 const COPIES: usize = 3;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Measures; the figures are in the order of their names.
@@ -46,15 +46,18 @@ pub(super) async fn measure(count: usize, folder: &RunFolder) -> Result<Map<Stri
     let servers = Servers::start(&Broker::Apache, &embedded_command()?, folder, &say).await?;
     let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb).with_events();
     (wanted.rsclients, wanted.rsadaptors, wanted.used_broker) = (0, 0, false);
-    let fleet = Fleet::start(wanted, folder.path()).await?;
+    let mut fleet = Fleet::start(wanted, folder.path()).await?;
+    let homes = Homes::new();
+    provision(&mut fleet, &homes).await?;
     let mut bench = Bench {
         kafka: servers.kafka.clone(),
+        told: Onlooker::of(&servers.kafka, COUNTED).await?,
         fleet,
-        homes: Homes::new(),
+        homes,
         events: 0,
         figures: Map::new(),
     };
-    bench.provision().await?;
+    bench.figure("devices", bench.homes.devices());
     bench.speed(count).await?;
     bench.raw().await?;
     bench.kill(count / 2).await?;
@@ -67,8 +70,18 @@ pub(super) async fn measure(count: usize, folder: &RunFolder) -> Result<Map<Stri
     Ok(figures)
 }
 
+async fn provision(fleet: &mut Fleet, homes: &Homes) -> Result<()> {
+    eprintln!("provisioning {} devices", homes.devices());
+    let sender = Sender::new(fleet.kafka())?;
+    for home in homes.provisions() {
+        sender.send(&Event::provision(home)).await?;
+    }
+    fleet.settled(LIMIT).await.map(drop)
+}
+
 struct Bench {
     kafka: String,
+    told: Onlooker,
     fleet: Fleet,
     homes: Homes,
     /// How many were written so far.
@@ -79,18 +92,6 @@ struct Bench {
 impl Bench {
     fn figure(&mut self, name: &str, value: impl Into<Value>) {
         self.figures.insert(name.to_owned(), value.into());
-    }
-
-    async fn provision(&mut self) -> Result<()> {
-        eprintln!("provisioning {} devices", self.homes.devices());
-        let sender = Sender::new(&self.kafka)?;
-        for home in self.homes.provisions() {
-            sender.send(&Event::provision(home)).await?;
-        }
-        self.fleet.settled(LIMIT).await?;
-        let devices = self.homes.devices();
-        self.figure("devices", devices);
-        Ok(())
     }
 
     /// Writes events while nobody takes them. Answers how many records of counted topics they cause.
@@ -106,10 +107,10 @@ impl Bench {
     }
 
     /// The time from one share of what is told to another.
-    async fn told(&mut self, before: u64, share: f64, of: u64) -> Result<Instant> {
+    async fn until_told(&mut self, before: u64, share: f64, of: u64) -> Result<Instant> {
         let enough = before + (of as f64 * share) as u64;
         let deadline = Instant::now() + LIMIT;
-        while bulk::count(&self.kafka, COUNTED).await? < enough {
+        while self.told.written().await? < enough {
             ensure!(Instant::now() < deadline, "too little is told");
             self.fleet.look_after().await?;
             tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -121,8 +122,8 @@ impl Bench {
         eprintln!("{count} events");
         let told = self.write(count).await?;
         self.fleet.restart(Service::RsEvents, 0).await?;
-        let from = self.told(0, FROM, told).await?;
-        let to = self.told(0, TO, told).await?;
+        let from = self.until_told(0, FROM, told).await?;
+        let to = self.until_told(0, TO, told).await?;
         let per_s = count as f64 * (TO - FROM) / (to - from).as_secs_f64();
         eprintln!("  {per_s:.0}/s");
         self.fleet.settled(LIMIT).await?;
@@ -163,10 +164,10 @@ impl Bench {
     /// Further events, and a kill in the middle of them.
     async fn kill(&mut self, count: usize) -> Result<()> {
         eprintln!("{count} events with a kill -9 in the middle");
-        let before = bulk::count(&self.kafka, COUNTED).await?;
+        let before = self.told.written().await?;
         let told = self.write(count).await?;
         self.fleet.restart(Service::RsEvents, 0).await?;
-        self.told(before, KILLED_AT, told).await?;
+        self.until_told(before, KILLED_AT, told).await?;
         self.fleet.kill_9(Service::RsEvents, 0)?;
         let lag = self.fleet.lag(Service::RsEvents).await?;
         ensure!(lag > 0, "the kill came too late");

@@ -4,8 +4,6 @@ use auth::{Caller, INTERNAL, Verifier};
 use axum::{
     Router,
     extract::{FromRef, Path, State, rejection::PathRejection},
-    http::StatusCode,
-    response::{IntoResponse as _, Response},
     routing::get,
 };
 use eventbus::{Inspector, WaitingRecord};
@@ -15,7 +13,7 @@ use events::{
 };
 use hs_admin::SystemDocument;
 use jiff::Timestamp;
-use problem::{Json, Kind as ProblemKind, Problem};
+use problem::{Json, Kind as ProblemKind, Problem, no_such_method, no_such_path};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -48,8 +46,8 @@ impl FromRef<Resources> for Verifier {
 pub fn router(resources: Resources) -> Router {
     Router::new()
         .route("/resources/{*resource_id}", get(show))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(resources)
 }
 
@@ -201,16 +199,4 @@ impl From<Rejection> for ShownRejection {
 
 fn unavailable(error: StoreError) -> Problem {
     Problem::new(ProblemKind::Unavailable, format!("{:#}", anyhow::Error::new(error)))
-}
-
-async fn not_found() -> Problem {
-    Problem::new(ProblemKind::NotFound, "there is no such path")
-}
-
-async fn method_not_allowed() -> Response {
-    // The path is there, so the status says more than that it is not.
-    let problem = Problem::new(ProblemKind::NotFound, "the path has no such method");
-    let mut response = problem.into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
 }

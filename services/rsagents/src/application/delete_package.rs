@@ -9,8 +9,9 @@
 //! | 5 | `RSAgentPackageDeleted` is published |
 //! | 6 | nothing is `deleting` or leaving any more |
 //!
-//! Where somebody uses it, steps 2 and 1 are taken back. What a process that dies leaves behind, [`finish_deletions`]
-//! does from step 2 on: each of them may be done again.
+//! Where somebody uses it, steps 1 and 2 are taken back; where several are at one deletion, by the last of them: another
+//! one may hear otherwise. What a process that dies leaves behind, [`finish_deletions`] does from step 2 on: each of them
+//! may be done again.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use uuid::Uuid;
 use super::{Failure, find_package::is_of, settle_isp::settle_soon};
 use crate::{
     app::App,
-    domain::{Deleting, Package},
+    domain::{Defaults, Deleting, Package},
     infrastructure::{
         peers::References,
         store::{ATTEMPTS_MAX, StoreError},
@@ -44,7 +45,8 @@ pub async fn delete_package(
     id: &AgentPackageId,
     expected: &Expected,
 ) -> Result<(), Failure> {
-    let mut was_there = false;
+    let attempts = [Uuid::new_v4().to_string()];
+    let (mut was_there, mut is_at_it) = (false, false);
     for _ in 0..ATTEMPTS_MAX {
         let held = app.store.packages.find_one(id).await?;
         let held = held.filter(|it| is_of(it, isp_id) && (!it.deleted || it.deleting.is_some()));
@@ -54,19 +56,18 @@ pub async fn delete_package(
             None if was_there => return Ok(()),
             None => return Err(Failure::NoSuch(Vec::new())),
         };
-        if !was_there && !held.deleted && !expected.allows(held.package.revision) {
+        if !is_at_it && !held.deleted && !expected.allows(held.package.revision) {
             return Err(Failure::Changed);
         }
         was_there = true;
-        let attempt = match &held.deleting {
-            Some(deleting) => deleting.attempt.clone(),
-            None => match begin(app, &held).await? {
-                Some(attempt) => attempt,
-                None => continue,
-            },
-        };
+        if !held.deleted {
+            if !begin(app, &held, &attempts).await? {
+                continue;
+            }
+            is_at_it = true;
+        }
         fail::fail_point!("rsagents::delete-begun", |_| std::process::abort());
-        if go_on(app, &held, &attempt).await? {
+        if go_on(app, &held, &attempts).await? {
             return Ok(());
         }
     }
@@ -84,7 +85,7 @@ pub async fn finish_deletions(app: &App) -> Result<usize, Failure> {
     for package in due {
         let Some(deleting) = &package.deleting else { continue };
         let id = &package.package.agent_package_id;
-        let ended = match go_on(app, &package, &deleting.attempt).await {
+        let ended = match go_on(app, &package, &deleting.attempts).await {
             // Somebody has taken it back whom rsclient had answered before; now rsclient has given it up, for good.
             Ok(false) => delete_package(app, None, id, &Expected::Any).await,
             Ok(true) => Ok(()),
@@ -108,7 +109,27 @@ pub async fn finish_deletions(app: &App) -> Result<usize, Failure> {
             }
         }
     }
+    forget_rests(app).await?;
     Ok(finished)
+}
+
+/// A package that nobody deletes any more leaves no defaults: whoever took his attempt back has died before he said so.
+async fn forget_rests(app: &App) -> Result<(), Failure> {
+    // The defaults before the packages: who deletes one writes in the other order, and raises the fence.
+    for held in app.store.defaults.being_left(FINISHED_MAX).await? {
+        let ids: Vec<&str> = held.leaving.iter().map(AgentPackageId::as_str).collect();
+        let mut deleting = app.store.packages.find(&ids).await?;
+        deleting.retain(|it| it.deleting.is_some());
+        let is_leaving =
+            |id: &&AgentPackageId| deleting.iter().any(|it| it.package.agent_package_id == **id);
+        let leaving: Vec<AgentPackageId> =
+            held.leaving.iter().filter(is_leaving).cloned().collect();
+        if leaving != held.leaving {
+            // Where somebody has written them meanwhile, it is looked for again.
+            app.store.defaults.write(&held, &Defaults { leaving, ..held.clone() }).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Looks `every` so often for deletions to finish, until `stop`.
@@ -124,29 +145,32 @@ pub async fn finish_deletions_until(app: &App, every: Duration, stop: &Cancellat
     }
 }
 
-/// Step 1; nothing where somebody else has written the package meanwhile.
-async fn begin(app: &App, held: &Package) -> Result<Option<String>, Failure> {
-    let attempt = Uuid::new_v4().to_string();
+/// Step 1, also where somebody is at it already; answers whether it is done: not where somebody else has written the
+/// package meanwhile.
+async fn begin(app: &App, held: &Package, [attempt]: &[String; 1]) -> Result<bool, Failure> {
+    let packages = &app.store.packages;
+    if held.deleting.is_some() {
+        return Ok(packages.join_deleting(&held.package.agent_package_id, attempt).await?);
+    }
     let since = jiff::Timestamp::now().as_millisecond();
-    let deleting = Deleting { attempt: attempt.clone(), since };
-    let begun = app.store.packages.begin_deleting(held, &deleting).await?;
-    Ok(begun.then_some(attempt))
+    Ok(packages.begin_deleting(held, &Deleting { attempts: vec![attempt.clone()], since }).await?)
 }
 
-/// The steps behind the first; answers whether this attempt came to its end. Another one may have been taken back
-/// between its question to rsclient and its tombstone: then it begins again.
-async fn go_on(app: &App, package: &Package, attempt: &str) -> Result<bool, Failure> {
+/// The steps behind the first; answers whether the deletion came to its end. It may have been taken back between the
+/// question to rsclient and the tombstone: then it begins again.
+async fn go_on(app: &App, package: &Package, attempts: &[String]) -> Result<bool, Failure> {
     let id = &package.package.agent_package_id;
     if !package.deleted {
-        leave_defaults(app, package, attempt).await?;
+        leave_defaults(app, package, attempts).await?;
         fail::fail_point!("rsagents::delete-left", |_| std::process::abort());
         if let References::Held(who) = app.rsclient.release(id).await.map_err(Failure::Peer)? {
             fail::fail_point!("rsagents::delete-refused", |_| std::process::abort());
-            take_back(app, package, attempt).await?;
+            take_back(app, package, attempts).await?;
             return Err(Failure::Conflict(who));
         }
         fail::fail_point!("rsagents::delete-released", |_| std::process::abort());
-        if !app.store.packages.entomb(id, attempt).await? {
+        // Whoever else is at it: rsclient's word is final.
+        if !app.store.packages.entomb(id).await? {
             return Ok(false);
         }
         fail::fail_point!("rsagents::delete-entombed", |_| std::process::abort());
@@ -156,33 +180,30 @@ async fn go_on(app: &App, package: &Package, attempt: &str) -> Result<bool, Fail
 }
 
 /// Step 2. A package that a model runs by default stays.
-async fn leave_defaults(app: &App, package: &Package, attempt: &str) -> Result<(), Failure> {
-    let id = &package.package.agent_package_id;
+async fn leave_defaults(app: &App, package: &Package, attempts: &[String]) -> Result<(), Failure> {
+    let (isp_id, id) = (&package.package.isp_id, &package.package.agent_package_id);
     for _ in 0..ATTEMPTS_MAX {
-        let held = app.store.defaults.find(&package.package.isp_id).await?;
-        let models = held.models_of(id);
+        if app.store.defaults.leave(isp_id, id).await? {
+            return Ok(());
+        }
+        let held = app.store.defaults.find(isp_id).await?;
+        let models: Vec<String> = held.models_of(id).iter().map(|it| format!("`{it}`")).collect();
         if !models.is_empty() {
-            let models: Vec<String> = models.iter().map(|it| format!("`{it}`")).collect();
+            take_back(app, package, attempts).await?;
             let why = format!("the default of model {}", models.join(", "));
-            take_back(app, package, attempt).await?;
             return Err(Failure::Conflict(why));
         }
-        if held.leaving.contains(id) {
-            return Ok(());
-        }
-        let mut next = held.clone();
-        next.leaving.push(id.clone());
-        if app.store.defaults.write(&held, &next).await? {
-            return Ok(());
-        }
     }
-    Err(StoreError::Contended { id: package.package.isp_id.to_string() }.into())
+    Err(StoreError::Contended { id: isp_id.to_string() }.into())
 }
 
-async fn take_back(app: &App, package: &Package, attempt: &str) -> Result<(), Failure> {
-    stay(app, package).await?;
-    fail::fail_point!("rsagents::delete-kept", |_| std::process::abort());
-    Ok(app.store.packages.take_back(&package.package.agent_package_id, attempt).await?)
+async fn take_back(app: &App, package: &Package, attempts: &[String]) -> Result<(), Failure> {
+    let (isp_id, id) = (&package.package.isp_id, &package.package.agent_package_id);
+    if app.store.packages.take_back(id, attempts).await? {
+        fail::fail_point!("rsagents::delete-kept", |_| std::process::abort());
+        app.store.defaults.stay(isp_id, id).await?;
+    }
+    Ok(())
 }
 
 /// Steps 5 and 6. Where the broker does not take it, the relay tells it later.
@@ -194,21 +215,7 @@ async fn finish(app: &App, package: &Package) -> Result<(), Failure> {
         tracing::warn!(agent_package_id = id.as_str(), error = format!("{error:#}"), "told later");
     }
     fail::fail_point!("rsagents::delete-told", |_| std::process::abort());
-    stay(app, package).await?;
+    app.store.defaults.stay(&package.package.isp_id, id).await?;
     fail::fail_point!("rsagents::delete-stayed", |_| std::process::abort());
     Ok(app.store.packages.end_deleting(id).await?)
-}
-
-/// A package leaves the defaults no more.
-async fn stay(app: &App, package: &Package) -> Result<(), Failure> {
-    let isp_id = &package.package.isp_id;
-    for _ in 0..ATTEMPTS_MAX {
-        let held = app.store.defaults.find(isp_id).await?;
-        let mut next = held.clone();
-        next.leaving.retain(|it| *it != package.package.agent_package_id);
-        if next.leaving == held.leaving || app.store.defaults.write(&held, &next).await? {
-            return Ok(());
-        }
-    }
-    Err(StoreError::Contended { id: isp_id.to_string() }.into())
 }

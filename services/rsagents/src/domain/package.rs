@@ -49,8 +49,9 @@ pub enum BackendWord {
 /// A deletion that is not over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleting {
-    /// Which attempt: whoever takes it back takes back no other.
-    pub attempt: String,
+    /// Who is at it: whoever takes his attempt back takes back no other, and the deletion ends with the last one.
+    #[serde(default)]
+    pub attempts: Vec<String>,
     /// When it began, in Unix milliseconds.
     pub since: i64,
 }

@@ -6,8 +6,7 @@ use anyhow::Context as _;
 use axum::{
     Router,
     extract::{Path, State, rejection::PathRejection},
-    http::{StatusCode, Uri},
-    response::{IntoResponse as _, Response},
+    response::Response,
     routing::get,
 };
 use chassis::{
@@ -16,7 +15,7 @@ use chassis::{
     tls::server_config,
 };
 use events::{AgentPackageId, Bounded, Count, HttpUrl, Text};
-use problem::{Kind, Problem, tagged};
+use problem::{Problem, no_such_method, no_such_path, tagged};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -75,8 +74,8 @@ impl BackendFace {
 fn router(app: App) -> Router {
     Router::new()
         .route("/router_agent_packages/{router_package_id}", get(show))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(app)
 }
 
@@ -99,15 +98,4 @@ async fn show(
         signature: &it.signature,
     };
     Ok(tagged(it.revision, &shown))
-}
-
-async fn not_found(_: Uri) -> Problem {
-    Problem::new(Kind::NotFound, "there is no such path")
-}
-
-async fn method_not_allowed() -> Response {
-    // The path is there, so that the status must say more than that it is not.
-    let mut response = Problem::new(Kind::NotFound, "the path has no such method").into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
 }

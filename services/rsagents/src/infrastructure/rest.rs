@@ -8,13 +8,8 @@ mod shown;
 
 use async_task::failures_router;
 use auth::Verifier;
-use axum::{
-    Router,
-    extract::FromRef,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
-use problem::{Kind, Problem};
+use axum::{Router, extract::FromRef};
+use problem::no_such_method;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -23,9 +18,8 @@ use crate::{SERVICE, app::App};
 /// Every route of the service.
 pub fn router(app: App) -> Router {
     let failures = failures_router(app.async_tasks.failures().clone(), app.verifier.clone());
-    let described = openapi::served(described())
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(app);
+    let described =
+        openapi::served(described()).method_not_allowed_fallback(no_such_method).with_state(app);
     // What is said of a path that nobody knows is said by the router of failures.
     failures.merge(described)
 }
@@ -49,13 +43,6 @@ fn described() -> OpenApiRouter<App> {
             packages::delete
         ))
         .routes(routes!(defaults::show, defaults::set))
-}
-
-async fn method_not_allowed() -> Response {
-    // The path is there, so that the status must say more than that it is not.
-    let mut response = Problem::new(Kind::NotFound, "the path has no such method").into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
 }
 
 impl FromRef<App> for Verifier {

@@ -70,7 +70,7 @@ async fn a_deletion_of_which_rsclient_says_nothing_is_finished_later() {
 async fn a_package_that_is_being_deleted_does_not_change() {
     let service = Service::start().await;
     service.make("p", "draft").await;
-    let deleting = mongodb::bson::doc! { "attempt": "a", "since": i64::MAX };
+    let deleting = mongodb::bson::doc! { "attempts": ["a"], "since": i64::MAX };
     let begin = mongodb::bson::doc! { "$set": { "deleting": deleting } };
     let of_it = mongodb::bson::doc! { "_id": service.id("p") };
     service.documents("agent_packages").update_one(of_it, begin).await.unwrap();

@@ -3,6 +3,8 @@
 //! They are counted from what is stored, and no router is remembered: which ones are meant follows from what each is to
 //! run, what became of them from what they have reported last. So nothing can be counted twice, and nothing is lost.
 
+use std::time::Duration;
+
 use async_task::At;
 use events::{DeviceId, InstallationStatus};
 
@@ -16,6 +18,8 @@ use crate::{
 
 /// Most routers that are read at a time.
 const BATCH: usize = 500;
+/// By how much the clock of a router may be behind; by as much it may be ahead before its reports are set aside.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(300);
 
 /// All routers that a rollout has moved, and those of its present wave. Before each batch `go_on` is asked whether the
 /// counting still matters.
@@ -63,15 +67,16 @@ fn moved<'a>(read: &'a Read, rollout: &Rollout) -> impl Iterator<Item = &'a Devi
         .map(|it| &it.id)
 }
 
-/// A failure from before the rollout is none of its own.
+/// A failure from before the rollout is none of its own, however late it is heard of.
 fn add(counts: &mut Counts, report: Option<&Report>, rollout: &Rollout) {
     counts.routers += 1;
-    let Some(report) = report.filter(|it| it.agent_package_id == rollout.to) else { return };
+    let counts_for =
+        |it: &&Report| it.agent_package_id == rollout.to && it.isp_id == rollout.isp_id;
+    let Some(report) = report.filter(counts_for) else { return };
+    let (heard, at) = (At(report.heard_at_ms), At(report.at_ms).plus(CLOCKS_DIFFER));
     match report.status {
         InstallationStatus::Installed => counts.installed += 1,
-        InstallationStatus::Failed if At(report.heard_at_ms) >= rollout.started_at => {
-            counts.failed += 1;
-        }
+        InstallationStatus::Failed if heard.min(at) >= rollout.started_at => counts.failed += 1,
         InstallationStatus::Failed => (),
     }
 }

@@ -119,6 +119,7 @@ async fn pin(app: &App, rollout: &Rollout) -> Result<Result<(), String>, Failure
         group: rollout.group.clone(),
         from: rollout.from.clone(),
         per_mille: 0,
+        ended_by: 0,
     };
     let refused = |it| Ok(Err(format!("package `{it}` may not be used any more")));
     if !packages.pin(isp_id, &rollout.from, &rollout.id).await? {
@@ -142,7 +143,11 @@ async fn walked(app: &App, rollout: &Rollout) -> Result<Walked, Failure> {
         State::Running | State::Paused { .. } | State::Cancelling { .. } => {
             Walked::UnderWay(task.standstill())
         }
-        State::Ended { end: End::Completed | End::CompletedWithFailures, .. } => Walked::Done,
+        State::Ended { end: End::Completed, .. } => Walked::Done,
+        State::Ended { end: End::CompletedWithFailures, reason, .. } => {
+            let reason = reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
+            Walked::Partly(format!("{} were not taken{reason}", task.counts.failed()))
+        }
         State::Ended { end: End::Cancelled | End::Failed, reason, .. } => {
             Walked::Failed(reason.clone().unwrap_or_else(|| "the walk has failed".to_owned()))
         }
@@ -151,15 +156,10 @@ async fn walked(app: &App, rollout: &Rollout) -> Result<Walked, Failure> {
 
 async fn look(app: &App, rollout: &mut Rollout) -> Result<Option<Fact>, Failure> {
     // While it is paused no walk begins, and nothing is judged.
-    let (walked, trouble) = match rollout.state {
-        RolloutState::Paused { .. } => (Walked::UnderWay(None), None),
-        RolloutState::Starting
-        | RolloutState::Raising
-        | RolloutState::Walking { .. }
-        | RolloutState::Soaking { .. }
-        | RolloutState::Finishing
-        | RolloutState::Aborting { .. }
-        | RolloutState::Ended { .. } => (walked(app, rollout).await?, trouble(app, rollout).await?),
+    let is_paused = matches!(rollout.state, RolloutState::Paused { .. });
+    let walked = match is_paused {
+        true => Walked::UnderWay(None),
+        false => walked(app, rollout).await?,
     };
     let (counted, mut claimed) = (rollout.clone(), Instant::now());
     let go_on = async || {
@@ -170,8 +170,10 @@ async fn look(app: &App, rollout: &mut Rollout) -> Result<Option<Fact>, Failure>
         rollout.claim(At::now().plus(LEASE));
         Ok(app.store.rollouts.write(rollout).await?)
     };
-    let counts = count(app, &counted, go_on).await?;
-    Ok(counts.map(|(counts, of_wave)| Fact::Looked(Look { walked, trouble, counts, of_wave })))
+    let Some((counts, of_wave)) = count(app, &counted, go_on).await? else { return Ok(None) };
+    // Behind the counting: trouble that began meanwhile has emptied the counts.
+    let trouble = if is_paused { None } else { trouble(app, rollout).await? };
+    Ok(Some(Fact::Looked(Look { walked, trouble, counts, of_wave })))
 }
 
 /// Why the routers of the share do not run the package.
@@ -196,8 +198,10 @@ async fn trouble(app: &App, rollout: &Rollout) -> Result<Option<String>, Failure
 /// Makes the group one of the package, where nobody has led it elsewhere.
 async fn settle(app: &App, rollout: &Rollout) -> Result<Result<(), String>, Failure> {
     let (packages, isp_id) = (&app.store.packages, &rollout.isp_id);
-    let associated = packages.associated(&[isp_id], &[]).await?;
     let of = (&rollout.id, &rollout.group);
+    // Whoever was at this before leads no more, whatever is found below: it may end in a pause.
+    packages.fence_share(&rollout.to, &rollout.id, rollout.fence).await?;
+    let associated = packages.associated(&[isp_id], &[]).await?;
     let shares = associated.iter().filter(|it| it.id == rollout.to).flat_map(|it| &it.shares);
     // Otherwise somebody has been here before.
     if shares.into_iter().any(|it| it.rollout_id == rollout.id) {
@@ -205,11 +209,13 @@ async fn settle(app: &App, rollout: &Rollout) -> Result<Result<(), String>, Fail
             return Ok(Err(why));
         }
         let software = Software { agents: None, associated: &associated };
-        packages.lead(&rollout.to, of, software.newest_of(&rollout.group)).await?;
+        fail::fail_point!("rsclient::rollout-leading");
+        let newest = software.newest_of(&rollout.group);
+        packages.lead(&rollout.to, of, rollout.fence, newest).await?;
         fail::fail_point!("rsclient::rollout-led", |_| std::process::abort());
     }
-    let led = packages.find(&rollout.to).await?.and_then(|it| it.association);
-    if !led.is_some_and(|it| it.groups.contains(&rollout.group)) {
+    let led = packages.find(&rollout.to).await?;
+    if !led.is_some_and(|it| it.is_led_by(&rollout.id, &rollout.group)) {
         return Ok(Err(format!("the routers are not those of package `{}`", rollout.to)));
     }
     packages.leave(&rollout.from, of).await?;

@@ -1,5 +1,6 @@
 //! rsagents has said which software routers may run, or run by default.
 
+use eventbus::Lane;
 use events::{AgentPackage, Agents, DefaultAgents, DeletedAgentPackage};
 
 use crate::{
@@ -8,11 +9,18 @@ use crate::{
     infrastructure::store::Written,
 };
 
-/// Stores which packages an ISP's routers may be pointed at and has all of them published again.
+/// Stores which packages an ISP's routers may be pointed at and has all of them published again; not where a sync says
+/// what is held already, for a sync raises nothing.
 ///
 /// # Errors
 /// The store or the bus failed.
-pub async fn save_agents(app: &App, said: &Agents) -> Result<Effect, Failure> {
+pub async fn save_agents(app: &App, said: &Agents, lane: Lane) -> Result<Effect, Failure> {
+    if lane == Lane::Sync {
+        let held = app.store.agents.find(&[&said.isp_id]).await?.pop();
+        if held.is_some_and(|it| it.holds_list(said)) {
+            return Ok(Effect::Superseded);
+        }
+    }
     match app.store.agents.save_list(said).await? {
         Written::Superseded => Ok(Effect::Superseded),
         Written::Yes => {
@@ -22,11 +30,21 @@ pub async fn save_agents(app: &App, said: &Agents) -> Result<Effect, Failure> {
     }
 }
 
-/// Stores what an ISP's routers run by default and has all of them published again.
+/// Stores what an ISP's routers run by default and has all of them published again; with a sync as above.
 ///
 /// # Errors
 /// The store or the bus failed.
-pub async fn save_default_agents(app: &App, said: &DefaultAgents) -> Result<Effect, Failure> {
+pub async fn save_default_agents(
+    app: &App,
+    said: &DefaultAgents,
+    lane: Lane,
+) -> Result<Effect, Failure> {
+    if lane == Lane::Sync {
+        let held = app.store.agents.find(&[&said.isp_id]).await?.pop();
+        if held.is_some_and(|it| it.holds_defaults(said)) {
+            return Ok(Effect::Superseded);
+        }
+    }
     match app.store.agents.save_defaults(said).await? {
         Written::Superseded => Ok(Effect::Superseded),
         Written::Yes => {

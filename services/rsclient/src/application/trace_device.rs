@@ -26,22 +26,30 @@ pub async fn trace_device(
 ) -> Result<Trace, Failure> {
     let read = read_own(app, caller, isp_id, id).await?;
     let device = &read.devices[0];
-    let (backend, dead_lettered, syncs) = tokio::join!(
+    let (backend, dead_lettered, tasks) = tokio::join!(
         witnesses.backend(id),
         witnesses.dead_lettered(id, &device.account_id),
-        syncs(app, device),
+        tasks(app, device),
     );
-    let said = Said { backend, dead_lettered, syncs: syncs? };
+    let Tasks { syncs, raising } = tasks?;
+    let said = Said { backend, dead_lettered, syncs, raising };
     Ok(trace(read.inputs(device), said, Timestamp::now()))
 }
 
+/// What tasks have to do with a device.
+#[derive(Default)]
+struct Tasks {
+    syncs: Vec<SyncPart>,
+    raising: Option<String>,
+}
+
 /// The bulks that hold the device open, and the syncs and walks that have not come to it.
-async fn syncs(app: &App, device: &Device) -> Result<Vec<SyncPart>, Failure> {
+async fn tasks(app: &App, device: &Device) -> Result<Tasks, Failure> {
     let id = device.id.as_str();
-    let mut parts = Vec::new();
+    let Tasks { mut syncs, mut raising } = Tasks::default();
     for task in app.async_tasks.holding(id).await? {
         let expired = task.items().is_some_and(|it| it.expired.iter().any(|it| it == id));
-        parts.push(SyncPart {
+        syncs.push(SyncPart {
             job_id: task.job_id.to_string(),
             task: task.id.to_string(),
             state: if expired { SyncPartState::Expired } else { SyncPartState::Sent },
@@ -52,7 +60,10 @@ async fn syncs(app: &App, device: &Device) -> Result<Vec<SyncPart>, Failure> {
         let Some(children) = task.children() else { continue };
         let is_ahead = children.cursor.as_deref().is_none_or(|it| it < id) && !children.exhausted;
         if is_ahead && reaches(&task.payload, device) {
-            parts.push(SyncPart {
+            if matches!(task.payload, Work::Walk(_)) {
+                raising.get_or_insert_with(|| task.job_id.to_string());
+            }
+            syncs.push(SyncPart {
                 job_id: task.job_id.to_string(),
                 task: task.id.to_string(),
                 state: SyncPartState::Queued,
@@ -60,7 +71,7 @@ async fn syncs(app: &App, device: &Device) -> Result<Vec<SyncPart>, Failure> {
             });
         }
     }
-    Ok(parts)
+    Ok(Tasks { syncs, raising })
 }
 
 /// Whether a task that opens bulks will come to the device. One that sends failures again does not say which.

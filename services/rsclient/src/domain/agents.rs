@@ -119,6 +119,20 @@ impl Agents {
     pub fn listed(&self, id: &AgentPackageId) -> Option<&ListedPackage> {
         self.listed.as_ref()?.packages.iter().find(|it| it.agent_package_id == *id)
     }
+
+    /// Whether this list is held already.
+    pub fn holds_list(&self, said: &events::Agents) -> bool {
+        self.listed.as_ref().is_some_and(|it| {
+            it.revision == said.revision && it.packages == said.packages.as_slice()
+        })
+    }
+
+    /// Whether these defaults are held already.
+    pub fn holds_defaults(&self, said: &events::DefaultAgents) -> bool {
+        self.defaults
+            .as_ref()
+            .is_some_and(|it| it.revision == said.revision && it.by_model == said.defaults)
+    }
 }
 
 impl Package {
@@ -126,6 +140,12 @@ impl Package {
     pub fn is_used(&self) -> bool {
         let is_associated = self.association.as_ref().is_some_and(|it| !it.is_empty());
         is_associated || !self.shares.is_empty() || !self.left_by.is_empty()
+    }
+
+    /// Whether a rollout has made the group one of it and taken its share away.
+    pub fn is_led_by(&self, rollout_id: &JobId, group: &Group) -> bool {
+        let has_group = self.association.as_ref().is_some_and(|it| it.groups.contains(group));
+        has_group && !self.shares.iter().any(|it| it.rollout_id == *rollout_id)
     }
 }
 

@@ -223,6 +223,8 @@ pub enum Walked {
     UnderWay(Option<String>),
     /// All routers have been told.
     Done,
+    /// All but some, which the backend does not take.
+    Partly(String),
     /// Some never will be.
     Failed(String),
 }
@@ -308,7 +310,9 @@ impl Rollout {
 
     /// The share that the wave before raised to.
     pub fn before_per_mille(&self) -> u16 {
-        self.done.last().map_or(0, |it| it.share_per_mille)
+        // The last wave may be gone through again, when it is done already.
+        let before = usize::try_from(self.wave).ok().and_then(|it| it.checked_sub(1));
+        before.and_then(|it| self.done.get(it)).map_or(0, |it| it.share_per_mille)
     }
 
     /// How many routers of the present wave must report that they run the package.

@@ -22,6 +22,9 @@ pub struct Share {
     pub from: AgentPackageId,
     /// How many of a thousand.
     pub per_mille: u16,
+    /// The fence of whoever is about to end the rollout: nobody who has read it before him may.
+    #[serde(default)]
+    pub ended_by: i64,
 }
 
 /// How narrowly a package is meant for a router; the narrowest is asked first.

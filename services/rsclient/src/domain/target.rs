@@ -191,6 +191,7 @@ mod tests {
             group: group(version),
             from: from.parse().unwrap(),
             per_mille,
+            ended_by: 0,
         };
         Package { shares: vec![share], ..package(id, 9, &[], &[]) }
     }

@@ -268,6 +268,8 @@ pub struct Said {
     pub dead_lettered: SetAside,
     /// The syncs and walks that have it to do.
     pub syncs: Vec<SyncPart>,
+    /// The walk that has not come to it: what holds for it may have changed, and its revision does not say so yet.
+    pub raising: Option<String>,
 }
 
 /// Puts together where a device is, at `now`.
@@ -315,6 +317,7 @@ fn headline(device: &Device, explained: Result<&Explained, &Absence>, said: &Sai
         Err(Absence::Deleted) => of(Verdict::Deleted, "the device was deleted".to_owned()),
         Err(absence) => of(Verdict::Pending, absence.sentence().to_owned()),
         Ok(explained) => refused_by_us(device, said)
+            .or_else(|| about_to_change(said))
             .or_else(|| arrived(device, explained, &said.backend))
             .or_else(|| refused(device, said))
             .or_else(|| waits(&said.backend))
@@ -334,6 +337,12 @@ fn refused_by_us(device: &Device, said: &Said) -> Option<Headline> {
     let letter = said.dead_lettered.items.iter().rfind(newer)?;
     let error = letter.error.as_deref().unwrap_or("no reason is told");
     Some(of(Verdict::Rejected, format!("what provisioning said last was set aside: {error}")))
+}
+
+/// The revision that holds is not the last one.
+fn about_to_change(said: &Said) -> Option<Headline> {
+    let walk = said.raising.as_ref()?;
+    Some(of(Verdict::OnItsWay, format!("job {walk} has it to do, for what holds has changed")))
 }
 
 /// The backend holds what it should.

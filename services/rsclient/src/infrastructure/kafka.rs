@@ -160,9 +160,10 @@ async fn on_configuration(app: &App, message: &EventBusMessage) -> Result<Effect
 }
 
 async fn on_agents(app: &App, message: &EventBusMessage) -> Result<Effect, Failure> {
+    let lane = message.attributes.lane;
     match read(message)? {
-        RsAgentEvent::RSAgentsUpdated(it) => save_agents(app, &it).await,
-        RsAgentEvent::RSDefaultAgentsUpdated(it) => save_default_agents(app, &it).await,
+        RsAgentEvent::RSAgentsUpdated(it) => save_agents(app, &it, lane).await,
+        RsAgentEvent::RSDefaultAgentsUpdated(it) => save_default_agents(app, &it, lane).await,
         RsAgentEvent::RSAgentPackageCreated(it) => save_package(app, &it).await,
         RsAgentEvent::RSAgentPackageDeleted(it) => remove_package(app, &it).await,
     }

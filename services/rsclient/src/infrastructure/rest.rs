@@ -12,14 +12,8 @@ mod system;
 
 use async_task::failures_router;
 use auth::Verifier;
-use axum::{
-    Router,
-    extract::FromRef,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-    routing::delete,
-};
-use problem::{Kind, Problem};
+use axum::{Router, extract::FromRef, routing::delete};
+use problem::no_such_method;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -49,7 +43,7 @@ pub fn router(app: App, witnesses: Witnesses) -> Router {
     let failures = failures_router(app.async_tasks.failures().clone(), app.verifier.clone());
     let routes = openapi::served(described())
         .route("/router_agent_packages/references/{agent_package_id}", delete(agents::release))
-        .method_not_allowed_fallback(method_not_allowed)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(Served { app, witnesses });
     // What is said of a path that nobody knows is said by the router of failures.
     failures.merge(routes)
@@ -69,11 +63,4 @@ fn described() -> OpenApiRouter<Served> {
         .merge(agents::described())
         .merge(rollouts::described())
         .merge(devices::described())
-}
-
-async fn method_not_allowed() -> Response {
-    // The path is there, so that the status must say more than that it is not.
-    let mut response = Problem::new(Kind::NotFound, "the path has no such method").into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
 }

@@ -3,8 +3,12 @@
 use std::{collections::BTreeSet, process::Command};
 
 use futures_util::future::join_all;
+use mongodb::bson::{Document, doc};
 use serde_json::json;
-use testkit::servers::{Process, RunFolder};
+use testkit::{
+    servers::{Process, RunFolder},
+    wait::within,
+};
 
 use crate::{
     kills::skip_to_end,
@@ -12,9 +16,8 @@ use crate::{
     rollouts::{ROLLOUTS, Town},
 };
 
-/// Runs a process on the store of the town until it dies at `point`.
-async fn dies(town: &Town, point: &str) {
-    let folder = RunFolder::new().unwrap();
+/// A process on the store of the town that drives rollouts, with these fail points.
+fn start(town: &Town, folder: &RunFolder, failpoints: &str) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rsclient"));
     command.env("RSCLIENT__KAFKA__BOOTSTRAP_SERVERS", testkit::kafka());
     command.env("RSCLIENT__MONGO__URI", testkit::mongo_uri());
@@ -22,8 +25,14 @@ async fn dies(town: &Town, point: &str) {
     command.env("RSCLIENT__HTTP__LISTEN", "127.0.0.1:0");
     command.env("RSCLIENT__ADMIN__LISTEN", "127.0.0.1:0");
     command.env("RSCLIENT__ROLLOUTS__LOOK_EVERY_MS", "20");
-    command.envs(trust()).env("FAILPOINTS", format!("rsclient::{point}=return"));
-    let mut process = Process::start("rsclient", &mut command, &folder.log("rsclient")).unwrap();
+    command.envs(trust()).env("FAILPOINTS", failpoints);
+    Process::start("rsclient", &mut command, &folder.log("rsclient")).unwrap()
+}
+
+/// Runs a process on the store of the town until it dies at `point`.
+async fn dies(town: &Town, point: &str) {
+    let folder = RunFolder::new().unwrap();
+    let mut process = start(town, &folder, &format!("rsclient::{point}=return"));
     let status = process.wait(LIMIT).await.unwrap();
     assert!(!status.success(), "{point}: {status}");
 }
@@ -88,4 +97,39 @@ async fn who_pauses_a_raise_that_was_cut_off_is_shown_the_share_that_holds() {
     );
     let ended = town.until(&id, &["completed", "aborted", "failed"], |_| true).await;
     assert_eq!(ended["state"], json!("completed"), "{ended}");
+}
+
+/// How often a rollout was written.
+async fn fence(town: &Town, id: &str) -> i64 {
+    let rollouts = town.rest.service.database.collection::<Document>("rollouts");
+    let rollout = rollouts.find_one(doc! { "_id": id }).await.unwrap().unwrap();
+    rollout.get_i64("fence").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stood_still_while_he_ended_it_ends_nothing_that_was_paused_meanwhile() {
+    testkit::topics::create(&testkit::kafka()).await.unwrap();
+    skip_to_end().await;
+    let mut town = Town::start(6).await;
+    let id = town.begin(json!({"waves_per_mille": [1000]})).await;
+    town.until(&id, &["finishing"], |_| true).await;
+    let (folder, claimed) = (RunFolder::new().unwrap(), fence(&town, &id).await);
+    // For longer than a rollout is left to who looks at it.
+    let mut process = start(&town, &folder, "rsclient::rollout-leading=1*sleep(15000)");
+    within(LIMIT, async || (fence(&town, &id).await > claimed).then_some(())).await.unwrap();
+    town.list(2, &["a"]).await;
+    let paused = town.until(&id, &["paused", "completed"], |_| true).await;
+    assert_eq!(paused["state"], json!("paused"), "{paused}");
+    // Only the other process is at it now: it has gone on.
+    let paused = fence(&town, &id).await;
+    within(LIMIT, async || (fence(&town, &id).await > paused).then_some(())).await.unwrap();
+    process.ask_to_end();
+    assert!(process.wait(LIMIT).await.unwrap().success());
+    let abort = json!({"action": "abort"});
+    assert_eq!(town.post(&format!("{ROLLOUTS}/{id}"), &abort).await.status, 204);
+    let ended = town.until(&id, &["completed", "aborted", "failed"], |_| true).await;
+    assert_eq!(ended["state"], json!("aborted"), "{ended}");
+    town.list(3, &["a", "b"]).await;
+    let nobody = json!({"routers": [], "groups": []});
+    assert_eq!(town.rest.get(&town.path("b")).await.body, nobody);
 }

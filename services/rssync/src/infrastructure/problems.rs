@@ -32,6 +32,7 @@ impl Failure {
             Kind::Invalid
             | Kind::Unauthorized
             | Kind::Forbidden
+            | Kind::NoSuchMethod
             | Kind::Conflict
             | Kind::PreconditionFailed
             | Kind::TooLarge

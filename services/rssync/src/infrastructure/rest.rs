@@ -5,13 +5,8 @@ mod events;
 mod jobs;
 
 use auth::Verifier;
-use axum::{
-    Router,
-    extract::FromRef,
-    http::{StatusCode, Uri},
-    response::{IntoResponse, Response},
-};
-use problem::{Kind, Problem};
+use axum::{Router, extract::FromRef};
+use problem::{no_such_method, no_such_path};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -20,8 +15,8 @@ use crate::{SERVICE, app::App};
 /// Every route of the service.
 pub fn router(app: App) -> Router {
     openapi::served(described())
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(app)
 }
 
@@ -39,17 +34,6 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(jobs::show, jobs::steer))
         .routes(routes!(jobs::failures))
         .routes(routes!(events::watch))
-}
-
-async fn not_found(_: Uri) -> Problem {
-    Problem::new(Kind::NotFound, "there is no such path")
-}
-
-async fn method_not_allowed() -> Response {
-    // The path is there, so that the status must say more than that it is not.
-    let mut response = Problem::new(Kind::NotFound, "the path has no such method").into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
 }
 
 impl FromRef<App> for Verifier {

@@ -83,7 +83,9 @@ impl<S: Send + Sync> FromRequestParts<S> for PackageOfPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let id = path.ok().and_then(|it| it.0.parse().ok());
+        // However it is encoded, that is the path of the defaults.
+        let id = path.ok().map(|it| it.0).filter(|it| it != "default");
+        let id = id.and_then(|it| it.parse().ok());
         id.map(Self).ok_or_else(|| Failure::NoSuch(Vec::new()).problem())
     }
 }

@@ -165,6 +165,7 @@ pub(super) struct PackageBody {
     #[schema(pattern = "^[A-Za-z0-9+/_=-]{1,128}$")]
     signature: String,
     /// Without it a new package is a draft; who replaces one says it.
+    #[schema(nullable = false)]
     state: Option<PackageState>,
 }
 
@@ -172,11 +173,18 @@ pub(super) struct PackageBody {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "it stands in the document for what is read member by member")]
 pub(super) struct PackagePatch {
+    #[schema(nullable = false, max_length = 64, example = "4.2.0")]
     version: Option<String>,
+    #[schema(nullable = false, min_items = 1, max_items = 50)]
     models: Option<Vec<String>>,
+    #[schema(nullable = false)]
     url: Option<schema::HttpUrl>,
+    #[schema(nullable = false, pattern = "^[0-9a-f]{64}$")]
     sha256: Option<String>,
+    #[schema(nullable = false, minimum = 1, maximum = 9007199254740991_u64)]
     size_bytes: Option<u64>,
+    #[schema(nullable = false, pattern = "^[A-Za-z0-9+/_=-]{1,128}$")]
     signature: Option<String>,
+    #[schema(nullable = false)]
     state: Option<PackageState>,
 }

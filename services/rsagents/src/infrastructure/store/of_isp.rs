@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use chassis::mongo::is_duplicate_key;
-use events::{IspId, ListedPackage, Revision, SyncScope};
+use events::{AgentPackageId, IspId, ListedPackage, Revision, SyncScope};
+use futures_util::TryStreamExt as _;
 use mongodb::{
     Collection, Database,
     bson::{Document, doc},
@@ -93,6 +94,48 @@ impl DefaultAgents {
         };
         let is_new = next.defaults != read.defaults;
         write(&self.documents, (&read.isp_id, read.fence), members, is_new).await
+    }
+
+    /// Has a package leave the defaults: none of them becomes it any more. Answers whether it does: not where it is one
+    /// of them. Packages leave and stay without a look at what was read, so that many can at a time.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn leave(&self, isp_id: &IspId, id: &AgentPackageId) -> Result<bool, StoreError> {
+        let is_none = doc! {
+            "_id": isp_id.as_str(), "defaults.agent_package_id": { "$ne": id.as_str() },
+        };
+        let leave = doc! {
+            "$addToSet": { "leaving": id.as_str() },
+            // Also where it is leaving already: who has read that may take it for a rest.
+            "$inc": { "fence": 1_i64 },
+            "$setOnInsert": { "revision": 0_i64, "told": 0_i64, "defaults": [] },
+        };
+        match self.documents.update_one(is_none, leave).upsert(true).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_duplicate_key(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A package leaves the defaults no more.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn stay(&self, isp_id: &IspId, id: &AgentPackageId) -> Result<(), StoreError> {
+        let leaving = doc! { "_id": isp_id.as_str(), "leaving": id.as_str() };
+        let stay = doc! { "$pull": { "leaving": id.as_str() }, "$inc": { "fence": 1_i64 } };
+        self.documents.update_one(leaving, stay).await?;
+        Ok(())
+    }
+
+    /// The defaults that packages are leaving.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn being_left(&self, limit: i64) -> Result<Vec<Defaults>, StoreError> {
+        let found = self.documents.find(doc! { "leaving.0": { "$exists": true } });
+        Ok(found.limit(limit).await?.try_collect().await?)
     }
 
     /// Raises the defaults of an ISP above `held`, which the backend has and this store knows nothing of.

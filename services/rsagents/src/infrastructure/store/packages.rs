@@ -125,28 +125,54 @@ impl Packages {
         Ok(self.documents.update_one(unchanged(read), begin).await?.matched_count == 1)
     }
 
-    /// Takes an attempt at a deletion back.
+    /// Joins a deletion that somebody is at already; answers whether it is not over.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn take_back(&self, id: &AgentPackageId, attempt: &str) -> Result<(), StoreError> {
-        let ours = doc! { "_id": id.as_str(), "deleting.attempt": attempt, "deleted": false };
-        self.documents.update_one(ours, doc! { "$unset": { "deleting": "" } }).await?;
-        Ok(())
+    pub async fn join_deleting(
+        &self,
+        id: &AgentPackageId,
+        attempt: &str,
+    ) -> Result<bool, StoreError> {
+        let join = doc! { "$addToSet": { "deleting.attempts": attempt } };
+        Ok(self.documents.update_one(deleted_by_somebody(id), join).await?.matched_count == 1)
     }
 
-    /// Makes a tombstone of a package and marks it as untold; answers whether this attempt still stood.
+    /// Takes attempts at a deletion back; answers whether those were the last.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn entomb(&self, id: &AgentPackageId, attempt: &str) -> Result<bool, StoreError> {
-        let ours = doc! { "_id": id.as_str(), "deleting.attempt": attempt, "deleted": false };
+    pub async fn take_back(
+        &self,
+        id: &AgentPackageId,
+        attempts: &[String],
+    ) -> Result<bool, StoreError> {
+        let others = doc! { "$filter": {
+            "input": { "$ifNull": ["$deleting.attempts", []] },
+            "cond": { "$not": [{ "$in": ["$$this", attempts] }] },
+        } };
+        let is_last = doc! { "$eq": ["$deleting.attempts", []] };
+        let take = vec![
+            doc! { "$set": { "deleting.attempts": others } },
+            doc! { "$set": { "deleting": { "$cond": [is_last, "$$REMOVE", "$deleting"] } } },
+        ];
+        let left = self.documents.find_one_and_update(deleted_by_somebody(id), take);
+        let left = left.return_document(ReturnDocument::After).await?;
+        Ok(left.is_some_and(|it| it.deleting.is_none()))
+    }
+
+    /// Makes a tombstone of a package and marks it as untold; answers whether anybody was still at its deletion.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn entomb(&self, id: &AgentPackageId) -> Result<bool, StoreError> {
         let end = DateTime::now().timestamp_millis();
         let life = i64::try_from(self.tombstone_life.as_millis()).unwrap_or(i64::MAX);
         let mut set = raised(0);
         set.insert("deleted", true);
         set.insert("expire_at", DateTime::from_millis(end.saturating_add(life)));
-        let written = self.documents.update_one(ours, vec![doc! { "$set": set }]).await?;
+        let entomb = vec![doc! { "$set": set }];
+        let written = self.documents.update_one(deleted_by_somebody(id), entomb).await?;
         Ok(written.matched_count == 1)
     }
 
@@ -336,6 +362,11 @@ fn unchanged(read: &Package) -> Document {
         "deleted": false,
         "deleting": { "$exists": false },
     }
+}
+
+/// A package that somebody is deleting, and that is not gone yet.
+fn deleted_by_somebody(id: &AgentPackageId) -> Document {
+    doc! { "_id": id.as_str(), "deleting": { "$exists": true }, "deleted": false }
 }
 
 /// Packages belong to an ISP, not to its accounts: a scope of one account covers none.

@@ -157,7 +157,8 @@ impl Rollout {
                 self.standstill = standstill;
                 None
             }
-            Walked::Done => {
+            // Who was not told does not report.
+            Walked::Done | Walked::Partly(_) => {
                 (self.told, self.standstill) = (true, None);
                 None
             }
@@ -234,11 +235,11 @@ impl Rollout {
                 (self.counts, self.of_wave) = (Counts::default(), Counts::default());
                 self.end(RolloutEnd::Aborted, Some(why), now);
             }
-            Walked::Failed(_) if walks < ABORT_WALKS_MAX => {
+            Walked::Partly(_) | Walked::Failed(_) if walks < ABORT_WALKS_MAX => {
                 self.walks += 1;
                 self.state = RolloutState::Aborting { why, walks: walks + 1 };
             }
-            Walked::Failed(reason) => {
+            Walked::Partly(reason) | Walked::Failed(reason) => {
                 let reason = format!("{why}; some routers could not be told: {reason}");
                 self.end(RolloutEnd::Aborted, Some(reason), now);
             }

@@ -45,19 +45,23 @@ impl Reports {
         Ok(Self { documents })
     }
 
-    /// Writes what a router reports, unless it has reported this or something later.
+    /// Writes what a router reports, unless it has reported this or something later. Of equal times the one counts that
+    /// is said last.
     ///
     /// # Errors
     /// The store does not answer, or the router is another ISP's.
     pub async fn save(&self, said: &RouterAgentReported) -> Result<Written, StoreError> {
         let at_ms = said.at.instant().as_millisecond();
+        let (package, status) = (said.agent_package_id.as_str(), to_bson(&said.status)?);
         let guard = doc! { "$or": [
             { "at_ms": { "$lt": at_ms } },
+            { "at_ms": at_ms, "agent_package_id": { "$ne": package } },
+            { "at_ms": at_ms, "status": { "$ne": status.clone() } },
             { "at_ms": { "$exists": false } },
         ] };
         let update = doc! { "$set": {
-            "agent_package_id": said.agent_package_id.as_str(),
-            "status": to_bson(&said.status)?,
+            "agent_package_id": package,
+            "status": status,
             "error": said.error.as_ref().map(events::Text::as_str),
             "at_ms": at_ms,
             "heard_at_ms": DateTime::now().timestamp_millis(),

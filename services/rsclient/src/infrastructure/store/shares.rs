@@ -89,7 +89,24 @@ impl Packages {
         Ok(())
     }
 
-    /// Makes the group of a rollout one of the package, later than all before (`newest`), and takes its share away.
+    /// From now on nobody leads the group who has read the rollout before it had this fence.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn fence_share(
+        &self,
+        id: &AgentPackageId,
+        rollout_id: &JobId,
+        fence: i64,
+    ) -> Result<(), StoreError> {
+        let shared = doc! { "_id": id.as_str(), "shares.rollout_id": rollout_id.as_str() };
+        let raise = doc! { "$max": { "shares.$.ended_by": fence } };
+        self.documents.update_one(shared, raise).await?;
+        Ok(())
+    }
+
+    /// Makes the group of a rollout one of the package, later than all before (`newest`), and takes its share away; unless
+    /// the share has another `fence`.
     ///
     /// # Errors
     /// The store does not answer.
@@ -97,9 +114,12 @@ impl Packages {
         &self,
         id: &AgentPackageId,
         (rollout_id, group): (&JobId, &Group),
+        fence: i64,
         newest: Revision,
     ) -> Result<(), StoreError> {
-        let shared = doc! { "_id": id.as_str(), "shares.rollout_id": rollout_id.as_str() };
+        let shared = doc! { "_id": id.as_str(), "shares": { "$elemMatch": {
+            "rollout_id": rollout_id.as_str(), "ended_by": fence,
+        } } };
         let group = doc! { "$literal": to_bson(group)? };
         let revision = raised(newest.as_i64() + 1);
         let led = doc! { "group": group.clone(), "since": revision.clone() };

@@ -214,6 +214,7 @@ impl World {
                 group: rollout.group.clone(),
                 from: rollout.from.clone(),
                 per_mille: 0,
+                ended_by: 0,
             });
         }
     }
