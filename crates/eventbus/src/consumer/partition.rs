@@ -9,6 +9,9 @@ use hashbrown::{HashMap, hash_map::EntryRef};
 use slab::Slab;
 use tokio::time::Instant;
 
+/// Room for so many keys is kept while there are none.
+const KEYS_KEPT: usize = 64;
+
 /// A key of a partition for as long as records of it are held; records without one are one key.
 pub(crate) type KeyId = usize;
 
@@ -305,6 +308,10 @@ impl<R: Keyed> Partition<R> {
         match self.queues.remove(key).name {
             Some(name) => drop(self.keys.remove(&name)),
             None => self.keyless = None,
+        }
+        if self.queues.is_empty() && self.queues.capacity() > KEYS_KEPT {
+            // What a burst has needed is given back.
+            (self.queues, self.keys) = (Slab::new(), HashMap::new());
         }
         false
     }

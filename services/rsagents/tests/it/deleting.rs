@@ -82,6 +82,53 @@ async fn a_package_that_is_being_deleted_does_not_change() {
 }
 
 #[tokio::test]
+async fn who_hears_no_takes_back_his_own_attempt_and_no_other() {
+    let service = Service::start().await;
+    service.release("used").await;
+    let of_it = mongodb::bson::doc! { "_id": service.id("used") };
+    let set = async |since: i64| {
+        let deleting = mongodb::bson::doc! { "attempts": ["another"], "since": since };
+        let begin = mongodb::bson::doc! { "$set": { "deleting": deleting } };
+        let documents = service.documents("agent_packages");
+        documents.update_one(of_it.clone(), begin).await.unwrap();
+    };
+    set(i64::MAX).await;
+    assert_eq!(service.delete("used").await.lines(), format!("409 {USER}"));
+    let stored = service.stored("used").await;
+    let attempts = stored.get_document("deleting").unwrap().get_array("attempts").unwrap();
+    assert_eq!(*attempts, ["another".into()]);
+    // The other one is dead: what he has left is looked for.
+    set(0).await;
+    eventually("all is taken back", LIMIT, async || {
+        let defaults = service.documents("default_agents");
+        let of_isp = mongodb::bson::doc! { "_id": &service.isp };
+        let defaults = defaults.find_one(of_isp).await.unwrap()?;
+        let is_leaving = !defaults.get_array("leaving").unwrap().is_empty();
+        let is_deleting = service.stored("used").await.contains_key("deleting");
+        (!is_leaving && !is_deleting).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_change_and_a_deletion_of_one_state_at_once_one_is_refused() {
+    let service = Service::start().await;
+    for round in 0..5 {
+        let name = format!("p{round}");
+        service.make(&name, "draft").await;
+        let etag = service.get(&service.path(&name)).await.etag.unwrap();
+        let change = serde_json::json!({"url": "https://packages.example.org/another"});
+        let change = service.patch(&name, &change, Some(&etag));
+        let delete = service.as_isp(Method::DELETE, &service.path(&name));
+        let delete = Answer::of(delete.header("if-match", &etag));
+        let (changed, deleted) = tokio::join!(change, delete);
+        let statuses = (changed.status, deleted.status);
+        let wanted = [(200, 412), (412, 204), (409, 204), (404, 204)];
+        assert!(wanted.contains(&statuses), "{statuses:?}");
+    }
+}
+
+#[tokio::test]
 async fn of_many_deletions_at_once_each_comes_to_an_end() {
     let service = Service::start().await;
     for round in 0..3 {

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use eventbus::Outcome;
+use eventbus::{Lane, Outcome};
 use reqwest::Method;
-use rsclient::{application::tell_routers_due, domain::Which};
+use rsclient::{application::tell_routers_due, domain::Which, infrastructure::kafka::on_record};
 use serde_json::{Value, json};
 use testkit::unique;
 
 use crate::{
     jobs::{Job, applies},
     rest::{Answer, BOTH, Rest, issuers},
+    service::{first, message},
 };
 
 /// An ISP with routers and packages of its own.
@@ -50,14 +51,24 @@ impl Fleet {
 
     /// rsagents lists these packages.
     async fn list(&self, revision: u64, packages: &[&str]) {
+        self.rest.service.done("RSAgentsUpdated", self.said_list(revision, packages)).await;
+    }
+
+    fn said_list(&self, revision: u64, packages: &[&str]) -> Value {
         let listed = |it: &&str| {
             let models = ["hg-1", "hg-2"];
             json!({"agent_package_id": self.package(it), "version": "1.0.0", "models": models})
         };
         let packages: Vec<Value> = packages.iter().map(listed).collect();
         let isp = &self.rest.service.isp;
-        let said = json!({"isp_id": isp, "revision": revision, "packages": packages});
-        self.rest.service.done("RSAgentsUpdated", said).await;
+        json!({"isp_id": isp, "revision": revision, "packages": packages})
+    }
+
+    /// A full sync says something.
+    async fn synced(&self, event_type: &str, said: &Value) -> Outcome {
+        let mut message = message(event_type, said);
+        message.attributes.lane = Lane::Sync;
+        on_record(&self.rest.service.app, &first(message)).await
     }
 
     async fn defaults(&self, revision: u64, defaults: &[(&str, &str)]) -> Outcome {
@@ -296,4 +307,28 @@ async fn a_process_that_died_behind_the_association_is_followed_by_one_that_tell
     assert_eq!(fleet.targets().await, "r1 p, r2 -, r3 -");
     let stored = service.stored("agent_packages", id.as_str()).await;
     assert!(!stored.contains_key("untold"), "{stored}");
+}
+
+#[tokio::test]
+async fn a_sync_that_says_what_is_held_already_has_no_router_told_again() {
+    let fleet = Fleet::start(&["p"]).await;
+    let defaults = json!({
+        "isp_id": fleet.rest.service.isp, "revision": 3, "defaults": {"hg-1": fleet.package("p")},
+    });
+    assert_eq!(fleet.synced("RSDefaultAgentsUpdated", &defaults).await, Outcome::Done);
+    assert_eq!(fleet.targets().await, "r1 p, r2 p, r3 -");
+    let before = fleet.rest.service.last_said().await;
+    let list = fleet.said_list(1, &["p"]);
+    for (event_type, said) in [("RSAgentsUpdated", &list), ("RSDefaultAgentsUpdated", &defaults)] {
+        let outcome = fleet.synced(event_type, said).await;
+        assert_eq!(outcome, Outcome::Skipped("superseded"), "{event_type}");
+    }
+    let walks = fleet.rest.service.database.collection::<mongodb::bson::Document>("async_tasks");
+    let running = mongodb::bson::doc! { "state.name": "running" };
+    assert_eq!(walks.count_documents(running).await.unwrap(), 0);
+    assert_eq!(fleet.rest.service.last_said().await, before);
+    // What was lost with the store comes back by a sync, and so do the routers.
+    let list = fleet.said_list(2, &[]);
+    assert_eq!(fleet.synced("RSAgentsUpdated", &list).await, Outcome::Done);
+    assert_eq!(fleet.targets().await, "r1 -, r2 -, r3 -");
 }

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use mongodb::bson::{Document, doc};
 use serde_json::json;
 use testkit::{
+    eventually,
     servers::{Process, RunFolder},
-    wait::within,
 };
 
 use crate::{
@@ -106,6 +106,12 @@ async fn fence(town: &Town, id: &str) -> i64 {
     rollout.get_i64("fence").unwrap()
 }
 
+/// Waits until somebody has written it.
+async fn is_past(town: &Town, id: &str, before: i64) {
+    let is_past = async || (fence(town, id).await > before).then_some(());
+    eventually("the other process is at it", LIMIT, is_past).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_stood_still_while_he_ended_it_ends_nothing_that_was_paused_meanwhile() {
     testkit::topics::create(&testkit::kafka()).await.unwrap();
@@ -116,13 +122,13 @@ async fn who_stood_still_while_he_ended_it_ends_nothing_that_was_paused_meanwhil
     let (folder, claimed) = (RunFolder::new().unwrap(), fence(&town, &id).await);
     // For longer than a rollout is left to who looks at it.
     let mut process = start(&town, &folder, "rsclient::rollout-leading=1*sleep(15000)");
-    within(LIMIT, async || (fence(&town, &id).await > claimed).then_some(())).await.unwrap();
+    is_past(&town, &id, claimed).await;
     town.list(2, &["a"]).await;
     let paused = town.until(&id, &["paused", "completed"], |_| true).await;
     assert_eq!(paused["state"], json!("paused"), "{paused}");
     // Only the other process is at it now: it has gone on.
     let paused = fence(&town, &id).await;
-    within(LIMIT, async || (fence(&town, &id).await > paused).then_some(())).await.unwrap();
+    is_past(&town, &id, paused).await;
     process.ask_to_end();
     assert!(process.wait(LIMIT).await.unwrap().success());
     let abort = json!({"action": "abort"});

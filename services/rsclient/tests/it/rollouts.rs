@@ -369,3 +369,25 @@ async fn of_two_reports_of_a_router_the_later_one_counts_and_one_of_another_isp_
     let malformed = with(said(now, "installed"), json!({"status": "perhaps"}));
     assert!(shown(&service.handle(event, malformed).await).starts_with("rejected"));
 }
+
+#[tokio::test]
+async fn a_failure_from_before_it_is_not_its_own_however_late_it_is_heard_of() {
+    let mut town = Town::start(1).await;
+    let id = town.begin(json!({"waves_per_mille": [1000], "error_per_mille": 0})).await;
+    let (router, new) = (town.id("r000"), town.id("b"));
+    let said = json!({
+        "isp_id": town.rest.service.isp, "device_id": router, "agent_package_id": new,
+        "status": "failed", "at": (Timestamp::now() - 1.hour()).to_string(),
+    });
+    town.rest.service.done("RSRouterAgentReported", said).await;
+    // It is told, and says nothing yet.
+    town.tried = [(router.clone(), new.clone())].into();
+    for _ in 0..6 {
+        let shown = town.step(&id, |_| true).await;
+        assert_ne!(shown["state"], json!("paused"), "{shown}");
+    }
+    let shown = town.until(&id, &["walking"], |_| true).await;
+    assert_eq!(shown["counts"], json!({"routers": 1, "installed": 0, "failed": 0, "silent": 1}));
+    assert_eq!(town.report(&router, &new, "failed").await, Outcome::Done);
+    town.until(&id, &["paused"], |_| true).await;
+}

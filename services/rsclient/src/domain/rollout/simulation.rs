@@ -237,12 +237,36 @@ fn a_walk_that_cannot_tell_all_routers_pauses_and_an_abort_tries_again() {
     assert_eq!(rollout.reason().unwrap(), "the routers could not be told: too late");
     rollout.steer(Steer::Abort, "mia", now).unwrap();
     let first = rollout.walk_id();
-    for _ in 0..4 {
-        rollout.after(Fact::Withdrawn(Walked::Failed("too late".to_owned())), now, PACE);
+    // Also where the walk came to its end, and the backend has not taken all.
+    let (failed, partly) = (Walked::Failed("too late".to_owned()), Walked::Partly("2".to_owned()));
+    for walked in [&failed, &partly, &failed, &partly] {
+        rollout.after(Fact::Withdrawn(walked.clone()), now, PACE);
         assert!(!rollout.has_ended());
     }
     assert_ne!(rollout.walk_id(), first);
-    rollout.after(Fact::Withdrawn(Walked::Failed("too late".to_owned())), now, PACE);
+    rollout.after(Fact::Withdrawn(failed), now, PACE);
     assert!(rollout.has_ended());
     assert_eq!(rollout.reason().unwrap(), "by mia; some routers could not be told: too late");
+}
+
+#[test]
+fn a_last_wave_that_is_gone_through_again_is_judged_by_its_own_routers() {
+    let mut rollout = World::new(1, Luck::GOOD).rollout;
+    let now = At(1_000);
+    rollout.after(Fact::Pinned(Ok(())), now, PACE);
+    let waves = rollout.plan.waves_per_mille.clone();
+    for share_per_mille in waves {
+        assert_eq!(rollout.wanted_per_mille(), share_per_mille);
+        rollout.after(Fact::Raised, now, PACE);
+        for _ in 0..2 {
+            let counts = super::Counts { routers: 1, installed: 1, failed: 0 };
+            let look = super::Look { walked: Walked::Done, trouble: None, counts, of_wave: counts };
+            let later = now.plus(Duration::from_secs(rollout.plan.soak_seconds));
+            rollout.after(Fact::Looked(look), later, PACE);
+        }
+    }
+    assert_eq!(rollout.before_per_mille(), 500);
+    rollout.after(Fact::Settled(Err("not listed".to_owned())), now, PACE);
+    rollout.steer(Steer::Resume, "mia", now).unwrap();
+    assert_eq!((rollout.before_per_mille(), rollout.wanted_per_mille()), (500, 1_000));
 }
