@@ -116,6 +116,7 @@ mod tests {
             Unauthorized 401 urn:routersecure:problem:unauthorized
             Forbidden 403 urn:routersecure:problem:forbidden
             NotFound 404 urn:routersecure:problem:not-found
+            NoSuchMethod 405 urn:routersecure:problem:no-such-method
             Conflict 409 urn:routersecure:problem:conflict
             PreconditionFailed 412 urn:routersecure:problem:precondition-failed
             TooLarge 413 urn:routersecure:problem:too-large

@@ -72,6 +72,7 @@ mod tests {
             Unauthorized: reject (No valid credential: why)
             Forbidden: reject (Not allowed: why)
             NotFound: reject (Not found: why)
+            NoSuchMethod: reject (No such method: why)
             Conflict: reject (Not possible in the present state: why)
             PreconditionFailed: reject (Changed by somebody else: why)
             TooLarge: reject (Too large: why)

@@ -258,11 +258,11 @@ fn a_last_wave_that_is_gone_through_again_is_judged_by_its_own_routers() {
     for share_per_mille in waves {
         assert_eq!(rollout.wanted_per_mille(), share_per_mille);
         rollout.after(Fact::Raised, now, PACE);
-        for _ in 0..2 {
+        let soaked = now.plus(Duration::from_secs(rollout.plan.soak_seconds));
+        for at in [now, soaked] {
             let counts = super::Counts { routers: 1, installed: 1, failed: 0 };
             let look = super::Look { walked: Walked::Done, trouble: None, counts, of_wave: counts };
-            let later = now.plus(Duration::from_secs(rollout.plan.soak_seconds));
-            rollout.after(Fact::Looked(look), later, PACE);
+            rollout.after(Fact::Looked(look), at, PACE);
         }
     }
     assert_eq!(rollout.before_per_mille(), 500);
