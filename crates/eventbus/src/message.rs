@@ -1,5 +1,6 @@
 //! What travels on the bus.
 
+use compact_str::{CompactString, format_compact};
 use events::{DecodeError, IspId, JobId, RequestId, Revision, TopicEvent};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -13,15 +14,15 @@ const IDS: Uuid = Uuid::from_u128(0x5a6f_2f0e_8f0b_5a3c_9d55_1f0c_7b1e_4a10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventBusMessage {
     /// The event's name on the wire.
-    pub event_type: String,
+    pub event_type: CompactString,
     /// Where it travels.
-    pub topic: String,
+    pub topic: CompactString,
     /// The event as JSON.
     pub payload: Vec<u8>,
     /// The trace it belongs to.
     pub trace_id: TraceContext,
     /// Messages with the same key keep their order; without one, those of the same partition do.
-    pub key: Option<String>,
+    pub key: Option<CompactString>,
     /// When the event was said.
     pub timestamp: Timestamp,
     /// What else the envelope carries.
@@ -32,11 +33,11 @@ pub struct EventBusMessage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// The same for every repetition of one message, so that receivers can tell.
-    pub id: String,
+    pub id: CompactString,
     /// Who says it, such as `/rsclient`.
-    pub source: String,
+    pub source: CompactString,
     /// The entity it is about.
-    pub subject: Option<String>,
+    pub subject: Option<CompactString>,
     /// The tenant.
     pub tenant: Option<IspId>,
     /// Who waits for a reply; without it there is none.
@@ -104,17 +105,18 @@ impl EventBusMessage {
         fn topic_of<E: TopicEvent>(_: &E) -> &'static str {
             E::topic().name
         }
+        let key = CompactString::from(event.key());
         Self {
-            event_type: event.event_type().to_owned(),
-            topic: topic_of(event).to_owned(),
+            event_type: CompactString::const_new(event.event_type()),
+            topic: CompactString::const_new(topic_of(event)),
             payload: event.encode(),
             trace_id,
-            key: Some(event.key().to_owned()),
+            key: Some(key.clone()),
             timestamp: Timestamp::now(),
             attributes: Attributes {
                 id: origin.message_id(),
-                source: source.to_owned(),
-                subject: Some(event.key().to_owned()),
+                source: source.into(),
+                subject: Some(key),
                 tenant: event.isp_id().cloned(),
                 ..Attributes::default()
             },
@@ -131,11 +133,12 @@ impl EventBusMessage {
 }
 
 impl Origin<'_> {
-    fn message_id(self) -> String {
+    fn message_id(self) -> CompactString {
         let name = match self {
-            Self::Message { id, n } => format!("message/{id}/{n}"),
-            Self::State { entity, revision } => format!("state/{entity}/{revision}"),
+            Self::Message { id, n } => format_compact!("message/{id}/{n}"),
+            Self::State { entity, revision } => format_compact!("state/{entity}/{revision}"),
         };
-        Uuid::new_v5(&IDS, name.as_bytes()).to_string()
+        let id = Uuid::new_v5(&IDS, name.as_bytes());
+        (&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer())).into()
     }
 }

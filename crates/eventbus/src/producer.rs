@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use compact_str::CompactString;
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
@@ -105,7 +106,7 @@ impl EventBusProducer {
     /// The broker did not acknowledge it. Publishing it again is safe: it has the same id.
     pub async fn publish(&self, message: &EventBusMessage) -> Result<Delivered, PublishError> {
         let delivered = self.delivered(self.begin(message).await?, &message.topic).await?;
-        count(message.topic.clone(), message.event_type.clone(), 1);
+        count(&message.topic, &message.event_type, 1);
         Ok(delivered)
     }
 
@@ -121,32 +122,25 @@ impl EventBusProducer {
         }
         // One after the other: most are acknowledged when their turn comes, and wake nobody.
         let mut all = Vec::with_capacity(begun.len());
-        // They are of few types: each is counted once.
-        let mut published: Vec<(String, String, u64)> = Vec::new();
+        let mut published = Published::default();
         for (delivery, topic, event_type) in begun {
             let delivered = match delivery {
                 Ok(delivery) => self.delivered(delivery, &topic).await,
                 Err(error) => Err(error),
             };
             if delivered.is_ok() {
-                let same = |it: &&mut (String, String, u64)| it.1 == event_type && it.0 == topic;
-                match published.iter_mut().find(same) {
-                    Some(it) => it.2 += 1,
-                    None => published.push((topic, event_type, 1)),
-                }
+                published.add(topic, event_type);
             }
             all.push(delivered);
         }
-        published
-            .into_iter()
-            .for_each(|(topic, event_type, times)| count(topic, event_type, times));
+        published.count();
         all
     }
 
     async fn begin(&self, message: &EventBusMessage) -> Result<DeliveryFuture, PublishError> {
         let (headers, value) = self.serializer.serialize(message);
         if value.len() > events::RECORD_BYTES_MAX {
-            return Err(PublishError::TooLarge(message.topic.clone()));
+            return Err(PublishError::TooLarge(message.topic.to_string()));
         }
         let record = FutureRecord::<[u8], [u8]>::to(&message.topic)
             .payload(&value)
@@ -173,7 +167,7 @@ impl EventBusProducer {
             .key(key.as_bytes())
             .headers(headers_of(headers.iter().map(|(name, it)| (name.as_str(), it.as_slice()))));
         let delivered = self.send(record).await?;
-        count(topic.to_owned(), "none".to_owned(), 1);
+        count(topic, "none", 1);
         Ok(delivered)
     }
 
@@ -271,8 +265,26 @@ impl EventBusProducer {
     }
 }
 
-/// Counts messages that were published.
-fn count(topic: String, event_type: String, times: u64) {
-    metrics::counter!("eventbus_published_total", "topic" => topic, "event_type" => event_type)
-        .increment(times);
+/// How many messages of a batch were published, by topic and type: they are of few.
+#[derive(Default)]
+struct Published(Vec<(CompactString, CompactString, u64)>);
+
+impl Published {
+    fn add(&mut self, topic: CompactString, event_type: CompactString) {
+        let same = self.0.iter_mut().find(|it| it.1 == event_type && it.0 == topic);
+        match same {
+            Some((.., times)) => *times += 1,
+            None => self.0.push((topic, event_type, 1)),
+        }
+    }
+
+    fn count(self) {
+        self.0.iter().for_each(|(topic, event_type, times)| count(topic, event_type, *times));
+    }
+}
+
+fn count(topic: &str, event_type: &str, times: u64) {
+    metrics::counter!("eventbus_published_total",
+        "topic" => topic.to_owned(), "event_type" => event_type.to_owned())
+    .increment(times);
 }

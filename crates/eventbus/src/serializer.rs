@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
+use compact_str::{CompactString, ToCompactString as _, format_compact};
 use events::{IspId, RECORD_BYTES_MAX};
 use jiff::Timestamp;
 use rdkafka::message::{Header, OwnedHeaders};
 use serde_json::{Map, Value};
 
 use crate::{Attributes, EventBusMessage, Lane, Record, TraceContext};
+
+/// How many headers most records have.
+const HEADERS: usize = 10;
 
 /// Headers of a record, by name.
 pub type Headers = Vec<(String, Vec<u8>)>;
@@ -76,8 +80,8 @@ impl Serializer {
 
 fn cloud_event_headers(message: &EventBusMessage) -> OwnedHeaders {
     let it = &message.attributes;
-    let (time, expires_at) =
-        (message.timestamp.to_string(), it.expires_at.map(|it| it.to_string()));
+    let time = message.timestamp.to_compact_string();
+    let expires_at = it.expires_at.map(|it| it.to_compact_string());
     let known = [
         ("ce_specversion", Some("1.0")),
         ("ce_id", Some(it.id.as_str())),
@@ -121,16 +125,16 @@ fn read_cloud_event(record: &Record, value: &[u8]) -> Result<EventBusMessage, De
         Some(it) => return Err(wrong("ce_force", format!("is `{it}`, neither true nor false"))),
     };
     Ok(EventBusMessage {
-        event_type: headers.event_type.required("ce_type")?.to_owned(),
-        topic: record.topic().to_owned(),
+        event_type: headers.event_type.required("ce_type")?.into(),
+        topic: record.topic().into(),
         payload: value.to_vec(),
         trace_id: headers.trace(),
         key: key(record)?,
         timestamp: headers.time.parsed("ce_time")?.unwrap_or_else(|| record_time(record)),
         attributes: Attributes {
-            id: headers.id.required("ce_id")?.to_owned(),
-            source: headers.source.required("ce_source")?.to_owned(),
-            subject: headers.subject.get("ce_subject")?.map(str::to_owned),
+            id: headers.id.required("ce_id")?.into(),
+            source: headers.source.required("ce_source")?.into(),
+            subject: headers.subject.get("ce_subject")?.map(Into::into),
             tenant: headers.tenant.parsed("ce_tenant")?,
             request_id: headers.request_id.parsed("ce_requestid")?,
             job_id: headers.job_id.parsed("ce_jobid")?,
@@ -149,7 +153,7 @@ fn is_json(content_type: &str) -> bool {
 fn bare_json(message: &EventBusMessage) -> Vec<u8> {
     let mut object: Map<String, Value> =
         serde_json::from_slice(&message.payload).expect("payloads of events are JSON objects");
-    object.insert("event_type".to_owned(), message.event_type.clone().into());
+    object.insert("event_type".to_owned(), message.event_type.as_str().into());
     if !object.contains_key("timestamp") {
         object.insert("timestamp".to_owned(), message.timestamp.to_string().into());
     }
@@ -159,24 +163,25 @@ fn bare_json(message: &EventBusMessage) -> Vec<u8> {
 fn read_bare_json(record: &Record, value: &[u8]) -> Result<EventBusMessage, DeserializeError> {
     #[derive(serde::Deserialize)]
     struct Bare {
-        event_type: String,
+        event_type: CompactString,
         timestamp: Option<events::Timestamp>,
         event_id: Option<events::EventId>,
         isp_id: Option<IspId>,
     }
     let bare: Bare =
         serde_json::from_slice(value).map_err(|err| DeserializeError::Value(err.to_string()))?;
-    let origin = format!("{}/{}/{}", record.topic(), record.partition(), record.offset());
+    let origin =
+        || format_compact!("{}/{}/{}", record.topic(), record.partition(), record.offset());
     Ok(EventBusMessage {
         event_type: bare.event_type,
-        topic: record.topic().to_owned(),
+        topic: record.topic().into(),
         payload: value.to_vec(),
         trace_id: Known::of(record)?.trace(),
         key: key(record)?,
         timestamp: bare.timestamp.map_or_else(|| record_time(record), |it| it.instant()),
         attributes: Attributes {
-            id: bare.event_id.map_or(origin, String::from),
-            source: "/hs-be".to_owned(),
+            id: bare.event_id.map_or_else(origin, CompactString::from),
+            source: CompactString::const_new("/hs-be"),
             subject: None,
             tenant: bare.isp_id,
             ..Attributes::default()
@@ -184,10 +189,10 @@ fn read_bare_json(record: &Record, value: &[u8]) -> Result<EventBusMessage, Dese
     })
 }
 
-fn key(record: &Record) -> Result<Option<String>, DeserializeError> {
+fn key(record: &Record) -> Result<Option<CompactString>, DeserializeError> {
     let Some(key) = record.key() else { return Ok(None) };
     match std::str::from_utf8(key) {
-        Ok(key) => Ok(Some(key.to_owned())),
+        Ok(key) => Ok(Some(key.into())),
         Err(_) => Err(DeserializeError::Key),
     }
 }
@@ -286,7 +291,7 @@ impl<'a> Text<'a> {
 
 /// Headers in the form that the client library takes.
 pub(crate) fn headers_of<'a>(all: impl Iterator<Item = (&'a str, &'a [u8])>) -> OwnedHeaders {
-    all.fold(OwnedHeaders::new(), |all, (key, value)| {
+    all.fold(OwnedHeaders::new_with_capacity(HEADERS), |all, (key, value)| {
         all.insert(Header { key, value: Some(value) })
     })
 }

@@ -1,9 +1,7 @@
 //! Names of things. A value of one of these types is always well formed, and a segment of a path as it is: `.` and
 //! `..`, which clients take for steps within a path, are no ids.
 
-use std::{fmt, str::FromStr};
-
-use serde::{Deserialize, Serialize};
+use crate::text_type::text_type;
 
 /// Most characters an id may have.
 pub const ID_CHARS_MAX: usize = 64;
@@ -22,49 +20,7 @@ pub struct InvalidId {
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident, $wire:literal, $max:expr, $punctuation:literal;)+) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The id as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidId;
-
-            fn try_from(text: String) -> Result<Self, InvalidId> {
-                let but = if is_step(&text) { ", not . or .." } else { "" };
-                match is_id(&text, $max, $punctuation) && !is_step(&text) {
-                    true => Ok(Self(text)),
-                    false => Err(InvalidId { name: $wire, max: $max, punctuation: $punctuation, but }),
-                }
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidId;
-
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                text.to_owned().try_into()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+        text_type! { $(#[$doc])* $name, InvalidId, |text| check($wire, text, $max, $punctuation) }
     )+};
 }
 
@@ -96,6 +52,21 @@ impl RequestId {
     /// What the task asked for: what stands behind the last `/`.
     pub fn key(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(_, key)| key)
+    }
+}
+
+fn check(
+    name: &'static str,
+    text: &str,
+    max: usize,
+    punctuation: &'static str,
+) -> Result<(), InvalidId> {
+    match is_id(text, max, punctuation) && !is_step(text) {
+        true => Ok(()),
+        false => {
+            let but = if is_step(text) { ", not . or .." } else { "" };
+            Err(InvalidId { name, max, punctuation, but })
+        }
     }
 }
 

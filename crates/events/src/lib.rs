@@ -17,6 +17,7 @@ mod services;
 mod status;
 mod sync;
 mod system;
+mod text_type;
 pub mod topics;
 mod values;
 
@@ -40,6 +41,9 @@ use serde_json::Value;
 
 /// Largest record value in bytes; a larger one is malformed.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// Room for most payloads.
+const PAYLOAD_BYTES: usize = 256;
 
 /// Why a record is not an event of its topic.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +105,14 @@ pub(crate) fn read<T: DeserializeOwned + Serialize>(payload: &[u8]) -> serde_jso
     Ok(it)
 }
 
+/// Writes a payload.
+pub(crate) fn write(it: &impl Serialize) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(PAYLOAD_BYTES);
+    serde_json::to_writer(&mut payload, it)
+        .expect("payloads have text keys and no other way to fail");
+    payload
+}
+
 /// Whether what was read says all of this; it may say more, and what it leaves out has a value of its own.
 fn is_written(written: &Value, read: &Value) -> bool {
     match (written, read) {
@@ -142,9 +154,8 @@ macro_rules! topic_event {
 
             fn encode(&self) -> Vec<u8> {
                 match self {
-                    $(Self::$variant(it) => serde_json::to_vec(it),)+
+                    $(Self::$variant(it) => $crate::write(it),)+
                 }
-                .expect("payloads have text keys and no other way to fail")
             }
 
             fn event_type(&self) -> &'static str {

@@ -1,11 +1,12 @@
 //! Values with a form of their own. What arrives otherwise is malformed, never rewritten.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
+use compact_str::ToCompactString as _;
 use jiff::{civil, tz::Offset};
 use serde::{Deserialize, Serialize};
 
-use crate::revision::EXACT_MAX;
+use crate::{revision::EXACT_MAX, text_type::text_type};
 
 /// Most characters a name, model, serial number or other free text may have.
 pub const TEXT_CHARS_MAX: usize = 1_024;
@@ -20,40 +21,10 @@ pub struct InvalidValue(pub(crate) &'static str);
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $is:ident, $rule:literal;)+) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The value as it was written.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidValue;
-
-            fn try_from(text: String) -> Result<Self, InvalidValue> {
-                match $is(&text) {
-                    true => Ok(Self(text)),
-                    false => Err(InvalidValue($rule)),
-                }
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+        text_type! { $(#[$doc])* $name, InvalidValue, |text| match $is(text) {
+            true => Ok(()),
+            false => Err(InvalidValue($rule)),
+        } }
     )+};
 }
 
@@ -87,7 +58,7 @@ impl Timestamp {
 
 impl From<jiff::Timestamp> for Timestamp {
     fn from(instant: jiff::Timestamp) -> Self {
-        Self(instant.to_string())
+        Self(instant.to_compact_string())
     }
 }
 

@@ -83,11 +83,11 @@ impl KafkaRequester {
         payload.push_str(&String::from_utf8_lossy(&configuration));
         payload.push('}');
         let message = EventBusMessage {
-            event_type: (*event_type).to_owned(),
-            topic: (*topic).to_owned(),
+            event_type: (*event_type).into(),
+            topic: (*topic).into(),
             payload: payload.into_bytes(),
             trace_id: TraceContext::current(),
-            key: Some(id.clone()),
+            key: Some(id.as_str().into()),
             timestamp: Timestamp::now(),
             attributes: Attributes::default(),
         };

@@ -35,6 +35,8 @@ pub enum Broker {
     Auto,
     /// Apache Kafka or a failure.
     Apache,
+    /// The same as an operator runs it, for measuring: it gets faster for a minute, and uses the cores for that.
+    ApacheAsOperated,
     /// librdkafka's mock cluster.
     Embedded,
     /// A broker that runs already: `host:port`, several with commas.
@@ -116,7 +118,7 @@ async fn start_broker(
     let given = match wanted {
         Broker::Address(address) => Some(address.clone()),
         Broker::Auto => variable("KAFKA_BOOTSTRAP_SERVERS"),
-        Broker::Apache | Broker::Embedded => None,
+        Broker::Apache | Broker::ApacheAsOperated | Broker::Embedded => None,
     };
     if let Some(address) = given {
         return Ok((address, "external", None));
@@ -124,6 +126,7 @@ async fn start_broker(
     let apache = match wanted {
         Broker::Embedded => None,
         Broker::Apache => Some(apache_kafka::find(say)?),
+        Broker::ApacheAsOperated => Some(apache_kafka::find(say)?.as_operated()),
         Broker::Auto | Broker::Address(_) => match apache_kafka::find(say) {
             Ok(found) => Some(found),
             Err(error) if variable("CI").is_some_and(|it| it == "true") => return Err(error),

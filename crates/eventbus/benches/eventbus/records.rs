@@ -116,16 +116,16 @@ impl Records {
         let mixed = mixed(number as u64);
         let trace = format!("00-{:032x}-{mixed:016x}-01", u128::from(mixed) + 1);
         EventBusMessage {
-            event_type: "ProvisionUpdated".to_owned(),
-            topic: self.topic.clone(),
+            event_type: "ProvisionUpdated".into(),
+            topic: self.topic.clone().into(),
             payload,
             trace_id: TraceContext(BTreeMap::from([("traceparent".to_owned(), trace)])),
-            key: Some(key.clone()),
+            key: Some(key.as_str().into()),
             timestamp: jiff::Timestamp::now(),
             attributes: Attributes {
-                id: format!("00000000-0000-8000-8000-{number:012x}"),
-                source: "/bench".to_owned(),
-                subject: Some(key),
+                id: format!("00000000-0000-8000-8000-{number:012x}").into(),
+                source: "/bench".into(),
+                subject: Some(key.into()),
                 tenant: Some("isp-1".parse().expect("a valid id")),
                 ..Attributes::default()
             },

@@ -152,9 +152,9 @@ async fn events_that_the_registry_does_not_know_do_not_count() {
     bus.group = "accounts".to_owned();
     let key = testkit::unique("k");
     let mut message = bus.message(Some(&key), "{}");
-    message.event_type = "Invented".to_owned();
+    message.event_type = "Invented".into();
     bus.publish_all(vec![message.clone(); 10]).await;
-    message.event_type = "PostDevice".to_owned();
+    message.event_type = "PostDevice".into();
     bus.publish_all([message]).await;
     let seen = Seen::default();
     let consumer = bus.consume(&seen, |_| Outcome::Done);

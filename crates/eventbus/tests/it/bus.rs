@@ -123,15 +123,15 @@ impl Bus {
 
     pub(crate) fn message(&self, key: Option<&str>, payload: &str) -> EventBusMessage {
         EventBusMessage {
-            event_type: "Said".to_owned(),
-            topic: self.topic.clone(),
+            event_type: "Said".into(),
+            topic: self.topic.clone().into(),
             payload: payload.as_bytes().to_vec(),
             trace_id: TraceContext::default(),
-            key: key.map(str::to_owned),
+            key: key.map(Into::into),
             timestamp: jiff::Timestamp::now(),
             attributes: Attributes {
-                id: unique("id"),
-                source: "/test".to_owned(),
+                id: unique("id").into(),
+                source: "/test".into(),
                 ..Attributes::default()
             },
         }
@@ -205,7 +205,7 @@ impl Bus {
 
 pub(crate) fn shown(message: &EventBusMessage) -> (String, String) {
     let key = message.key.clone().unwrap_or_default();
-    (key, String::from_utf8_lossy(&message.payload).into_owned())
+    (key.into(), String::from_utf8_lossy(&message.payload).into_owned())
 }
 
 /// Waits until so many records are seen.

@@ -152,7 +152,7 @@ async fn an_unknown_event_is_set_aside_and_one_for_others_is_skipped() {
     let key = testkit::unique("k");
     let mut message = bus.message(Some(&key), "{}");
     for event_type in ["RSDeviceEventConnected", "RSInvented", "RSRouterAgentReported"] {
-        message.event_type = event_type.to_owned();
+        message.event_type = event_type.into();
         bus.producer.publish(&message).await.unwrap();
     }
     let seen = Seen::default();

@@ -94,7 +94,7 @@ impl Backend {
         let registry = EventBusRegistry::new(&bus.topic, move |delivery| {
             let (backend, seen) = (Arc::clone(&backend), Arc::clone(&seen));
             async move {
-                let outcome = backend.call(delivery.message.key.clone().unwrap()).await;
+                let outcome = backend.call(delivery.message.key.clone().unwrap().into()).await;
                 if outcome == Outcome::Done {
                     seen.lock().unwrap().push(shown(&delivery.message));
                 }

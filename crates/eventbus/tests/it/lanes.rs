@@ -117,7 +117,7 @@ async fn a_closure_over_the_headers_says_how_urgent_a_record_is() {
     let bus = bus(1).await;
     let about = |key: &str, subject: &str| {
         let mut message = bus.message(Some(key), subject);
-        message.attributes.subject = Some(subject.to_owned());
+        message.attributes.subject = Some(subject.into());
         message
     };
     // What the usual header says is not asked.

@@ -188,7 +188,7 @@ async fn a_registry_may_have_a_limit_of_its_own() {
             let noted = Arc::clone(&noted);
             async move {
                 tokio::time::sleep(Duration::from_secs(2)).await;
-                noted.lock().unwrap().push((delivery.message.topic.clone(), String::new()));
+                noted.lock().unwrap().push((delivery.message.topic.to_string(), String::new()));
                 Outcome::Done
             }
         })

@@ -19,9 +19,9 @@ async fn a_message_is_a_cloud_event_with_all_that_its_envelope_says() {
         timestamp: "2026-11-21T10:00:00Z".parse().unwrap(),
         trace_id: TraceContext(trace.map(|(name, it)| (name.to_owned(), it.to_owned())).into()),
         attributes: Attributes {
-            id: "id-1".to_owned(),
-            source: "/rsclient".to_owned(),
-            subject: Some("d-1".to_owned()),
+            id: "id-1".into(),
+            source: "/rsclient".into(),
+            subject: Some("d-1".into()),
             tenant: Some("isp-1".parse().unwrap()),
             request_id: Some("j-1/accounts/000001/d-1".parse().unwrap()),
             job_id: Some("j-1".parse().unwrap()),

@@ -77,7 +77,7 @@ impl Mailbox {
             let outcome = if bad.lock().unwrap().contains(&payload) {
                 Outcome::Reject { reason: format!("{payload} is wrong") }
             } else {
-                seen.lock().unwrap().push((message.key.unwrap_or_default(), payload));
+                seen.lock().unwrap().push((message.key.unwrap_or_default().into(), payload));
                 Outcome::Done
             };
             async move { outcome }
@@ -88,13 +88,13 @@ impl Mailbox {
 
     pub(crate) async fn publish(&self, key: &str, payload: &str) {
         let attributes =
-            Attributes { id: unique("id"), source: "/test".to_owned(), ..Attributes::default() };
+            Attributes { id: unique("id").into(), source: "/test".into(), ..Attributes::default() };
         let message = EventBusMessage {
-            event_type: "Said".to_owned(),
-            topic: self.topic.clone(),
+            event_type: "Said".into(),
+            topic: self.topic.clone().into(),
             payload: payload.as_bytes().to_vec(),
             trace_id: TraceContext::default(),
-            key: Some(key.to_owned()),
+            key: Some(key.into()),
             timestamp: jiff::Timestamp::now(),
             attributes,
         };

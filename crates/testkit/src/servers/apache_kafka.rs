@@ -23,7 +23,10 @@ const JAVA_MIN: u32 = 17;
 const READY: Duration = Duration::from_secs(120);
 const STARTS: usize = 3;
 const PROPERTIES: &str = "server.properties";
-const HEAP: &[&str] = &["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// It comes up quickly and spends little on compiling itself.
+const QUICK: &[&str] = &["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// What runs often is compiled as well as it can be.
+const THOROUGH: &[&str] = &["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC"];
 
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -54,8 +57,14 @@ appender.stdout.layout.pattern = %d %p %m (%c)%n
 /// The jars and the Java that runs them.
 #[derive(Debug)]
 pub struct ApacheKafka {
-    java: PathBuf,
+    java: Java,
+}
+
+#[derive(Clone, Debug)]
+struct Java {
+    program: PathBuf,
     libs: PathBuf,
+    options: &'static [&'static str],
 }
 
 /// Finds Java and the jars, which Maven downloads the first time.
@@ -65,8 +74,8 @@ pub struct ApacheKafka {
 pub fn find(say: &dyn Fn(&str)) -> Result<ApacheKafka> {
     let missing = "no Apache Kafka: install Java 17 or newer and Maven, or set \
                    KAFKA_BOOTSTRAP_SERVERS, or choose `--broker embedded`";
-    let java = find_program("java").context("there is no java on the PATH").context(missing)?;
-    let version = java_version(&java).context(missing)?;
+    let program = find_program("java").context("there is no java on the PATH").context(missing)?;
+    let version = java_version(&program).context(missing)?;
     if version < JAVA_MIN {
         return Err(anyhow::anyhow!("this is Java {version}").context(missing));
     }
@@ -74,7 +83,7 @@ pub fn find(say: &dyn Fn(&str)) -> Result<ApacheKafka> {
     if !libs.join(format!("kafka_2.13-{VERSION}.jar")).exists() {
         download(&libs, say).context(missing)?;
     }
-    Ok(ApacheKafka { java, libs })
+    Ok(ApacheKafka { java: Java { program, libs, options: QUICK } })
 }
 
 fn java_version(java: &Path) -> Result<u32> {
@@ -112,8 +121,7 @@ pub struct Started {
 /// How a broker is started on what it has kept.
 #[derive(Debug)]
 struct Launch {
-    java: PathBuf,
-    libs: PathBuf,
+    java: Java,
     folder: PathBuf,
     log: PathBuf,
 }
@@ -174,6 +182,13 @@ listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginM
 }
 
 impl ApacheKafka {
+    /// The same, its brokers as fast as they are where they run for years. It takes them a minute of work to get there.
+    #[must_use]
+    pub fn as_operated(mut self) -> Self {
+        self.java.options = THOROUGH;
+        self
+    }
+
     /// Formats a new log folder, starts a broker on free ports and waits until it answers.
     ///
     /// # Errors
@@ -219,21 +234,16 @@ impl ApacheKafka {
         fs::write(&properties, properties_of(port, controller, &folder.join("log"), extra))?;
         fs::write(folder.join("log4j2.properties"), LOGGING)?;
 
-        let mut format = self.java(&folder);
+        let mut format = self.java.command(&folder);
         format.args(["kafka.tools.StorageTool", "format", "--cluster-id"]);
         format.arg("MkU3OEVBNTcwNTJENDM2Qg").arg("--config").arg(&properties);
         format.args(&extra.format);
         succeed(&mut format, "kafka.tools.StorageTool format")?;
 
-        let (java, libs) = (self.java.clone(), self.libs.clone());
-        let launch = Launch { java, libs, folder, log: run.log("kafka") };
+        let launch = Launch { java: self.java.clone(), folder, log: run.log("kafka") };
         let address = format!("127.0.0.1:{port}");
         let process = launch.start(&address).await?;
         Ok(Started { address, process, launch: Some(launch) })
-    }
-
-    fn java(&self, folder: &Path) -> Command {
-        java(&self.java, &self.libs, folder)
     }
 }
 
@@ -264,7 +274,7 @@ impl Started {
 
 impl Launch {
     async fn start(&self, address: &str) -> Result<Process> {
-        let mut broker = java(&self.java, &self.libs, &self.folder);
+        let mut broker = self.java.command(&self.folder);
         broker.arg("kafka.Kafka").arg(self.folder.join(PROPERTIES));
         broker.current_dir(&self.folder).stdin(Stdio::null());
         let mut process = Process::start("kafka", &mut broker, &self.log)?;
@@ -275,16 +285,18 @@ impl Launch {
     }
 }
 
-fn java(program: &Path, libs: &Path, folder: &Path) -> Command {
-    let mut java = Command::new(program);
-    match variable("KAFKA_JVM_PERFORMANCE_OPTS") {
-        Some(chosen) => java.args(chosen.split_whitespace()),
-        None => java.args(HEAP),
-    };
-    let logging = folder.join("log4j2.properties");
-    java.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
-    java.arg("-cp").arg(libs.join("*"));
-    java
+impl Java {
+    fn command(&self, folder: &Path) -> Command {
+        let mut java = Command::new(&self.program);
+        match variable("KAFKA_JVM_PERFORMANCE_OPTS") {
+            Some(chosen) => java.args(chosen.split_whitespace()),
+            None => java.args(self.options),
+        };
+        let logging = folder.join("log4j2.properties");
+        java.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
+        java.arg("-cp").arg(self.libs.join("*"));
+        java
+    }
 }
 
 fn properties_of(port: u16, controller: u16, logs: &Path, extra: &Extra) -> String {

@@ -43,7 +43,8 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub(super) async fn measure(count: usize, folder: &RunFolder) -> Result<Map<String, Value>> {
     let say = |line: &str| eprintln!("{line}");
     say("starting MongoDB and Apache Kafka");
-    let servers = Servers::start(&Broker::Apache, &embedded_command()?, folder, &say).await?;
+    let broker = Broker::ApacheAsOperated;
+    let servers = Servers::start(&broker, &embedded_command()?, folder, &say).await?;
     let mut wanted = FleetOptions::new(&servers.kafka, &servers.mongodb).with_events();
     (wanted.rsclients, wanted.rsadaptors, wanted.used_broker) = (0, 0, false);
     let mut fleet = Fleet::start(wanted, folder.path()).await?;
@@ -58,9 +59,10 @@ pub(super) async fn measure(count: usize, folder: &RunFolder) -> Result<Map<Stri
         figures: Map::new(),
     };
     bench.figure("devices", bench.homes.devices());
+    // First, so that what is measured is measured at a broker that has been at it for a while.
+    bench.kill(count / 2).await?;
     bench.speed(count).await?;
     bench.raw().await?;
-    bench.kill(count / 2).await?;
     bench.account().await?;
     let mut figures = bench.figures;
     bench.fleet.stop().await?;
@@ -118,12 +120,28 @@ impl Bench {
         Ok(Instant::now())
     }
 
-    async fn speed(&mut self, count: usize) -> Result<()> {
-        eprintln!("{count} events");
+    /// Events, and a kill in the middle of them.
+    async fn kill(&mut self, count: usize) -> Result<()> {
+        eprintln!("{count} events with a kill -9 in the middle");
         let told = self.write(count).await?;
         self.fleet.restart(Service::RsEvents, 0).await?;
-        let from = self.until_told(0, FROM, told).await?;
-        let to = self.until_told(0, TO, told).await?;
+        self.until_told(0, KILLED_AT, told).await?;
+        self.fleet.kill_9(Service::RsEvents, 0)?;
+        let lag = self.fleet.lag(Service::RsEvents).await?;
+        ensure!(lag > 0, "the kill came too late");
+        self.figure("behind_at_the_kill", lag);
+        self.fleet.restart(Service::RsEvents, 0).await?;
+        self.fleet.settled(LIMIT).await?;
+        Ok(())
+    }
+
+    async fn speed(&mut self, count: usize) -> Result<()> {
+        eprintln!("{count} events");
+        let before = self.told.written().await?;
+        let told = self.write(count).await?;
+        self.fleet.restart(Service::RsEvents, 0).await?;
+        let from = self.until_told(before, FROM, told).await?;
+        let to = self.until_told(before, TO, told).await?;
         let per_s = count as f64 * (TO - FROM) / (to - from).as_secs_f64();
         eprintln!("  {per_s:.0}/s");
         self.fleet.settled(LIMIT).await?;
@@ -158,22 +176,6 @@ impl Bench {
         let per_s = self.figures["events_per_s"].as_f64().unwrap_or(f64::NAN);
         self.figure("raw_per_s", raw.round());
         self.figure("ratio", (per_s / raw * 1000.0).round() / 1000.0);
-        Ok(())
-    }
-
-    /// Further events, and a kill in the middle of them.
-    async fn kill(&mut self, count: usize) -> Result<()> {
-        eprintln!("{count} events with a kill -9 in the middle");
-        let before = self.told.written().await?;
-        let told = self.write(count).await?;
-        self.fleet.restart(Service::RsEvents, 0).await?;
-        self.until_told(before, KILLED_AT, told).await?;
-        self.fleet.kill_9(Service::RsEvents, 0)?;
-        let lag = self.fleet.lag(Service::RsEvents).await?;
-        ensure!(lag > 0, "the kill came too late");
-        self.figure("behind_at_the_kill", lag);
-        self.fleet.restart(Service::RsEvents, 0).await?;
-        self.fleet.settled(LIMIT).await?;
         Ok(())
     }
 

@@ -108,11 +108,11 @@ async fn records_that_are_wrong_are_counted_and_those_behind_them_taken() {
         ("device_configuration", &wrong, json!({"id": wrong})),
     ] {
         let message = EventBusMessage {
-            event_type: event_type.to_owned(),
-            topic: ACCOUNT_TOPIC.to_owned(),
+            event_type: event_type.into(),
+            topic: ACCOUNT_TOPIC.into(),
             payload: serde_json::to_vec(&payload).expect("JSON"),
             trace_id: TraceContext::default(),
-            key: Some(key.clone()),
+            key: Some(key.as_str().into()),
             timestamp: jiff::Timestamp::now(),
             attributes: Attributes::default(),
         };

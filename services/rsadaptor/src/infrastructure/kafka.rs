@@ -148,7 +148,7 @@ fn reply(
     }
     // Nobody is in a hurry for it where nobody was for the record.
     reply.attributes.lane = message.attributes.lane;
-    reply.attributes.subject = Some(resource.as_str().to_owned());
+    reply.attributes.subject = Some(resource.as_str().into());
     reply.attributes.tenant = message.attributes.tenant.as_ref().or(tenant).cloned();
     reply
 }

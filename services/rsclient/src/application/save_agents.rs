@@ -1,11 +1,12 @@
 //! rsagents has said which software routers may run, or run by default.
 
 use eventbus::Lane;
-use events::{AgentPackage, Agents, DefaultAgents, DeletedAgentPackage};
+use events::{AgentPackage, Agents, DefaultAgents, DeletedAgentPackage, IspId};
 
 use crate::{
     app::App,
     application::{Effect, Failure, walk_routers},
+    domain,
     infrastructure::store::Written,
 };
 
@@ -15,19 +16,10 @@ use crate::{
 /// # Errors
 /// The store or the bus failed.
 pub async fn save_agents(app: &App, said: &Agents, lane: Lane) -> Result<Effect, Failure> {
-    if lane == Lane::Sync {
-        let held = app.store.agents.find(&[&said.isp_id]).await?.pop();
-        if held.is_some_and(|it| it.holds_list(said)) {
-            return Ok(Effect::Superseded);
-        }
+    if lane == Lane::Sync && is_held(app, &said.isp_id, |it| it.holds_list(said)).await? {
+        return Ok(Effect::Superseded);
     }
-    match app.store.agents.save_list(said).await? {
-        Written::Superseded => Ok(Effect::Superseded),
-        Written::Yes => {
-            walk_routers(app, &said.isp_id).await?;
-            Ok(Effect::Applied)
-        }
-    }
+    follow(app, &said.isp_id, app.store.agents.save_list(said).await?).await
 }
 
 /// Stores what an ISP's routers run by default and has all of them published again; with a sync as above.
@@ -39,19 +31,10 @@ pub async fn save_default_agents(
     said: &DefaultAgents,
     lane: Lane,
 ) -> Result<Effect, Failure> {
-    if lane == Lane::Sync {
-        let held = app.store.agents.find(&[&said.isp_id]).await?.pop();
-        if held.is_some_and(|it| it.holds_defaults(said)) {
-            return Ok(Effect::Superseded);
-        }
+    if lane == Lane::Sync && is_held(app, &said.isp_id, |it| it.holds_defaults(said)).await? {
+        return Ok(Effect::Superseded);
     }
-    match app.store.agents.save_defaults(said).await? {
-        Written::Superseded => Ok(Effect::Superseded),
-        Written::Yes => {
-            walk_routers(app, &said.isp_id).await?;
-            Ok(Effect::Applied)
-        }
-    }
+    follow(app, &said.isp_id, app.store.agents.save_defaults(said).await?).await
 }
 
 /// Stores where in its life a package is. What routers run depends on the list alone.
@@ -68,6 +51,22 @@ pub async fn save_package(app: &App, said: &AgentPackage) -> Result<Effect, Fail
 /// The store failed.
 pub async fn remove_package(app: &App, said: &DeletedAgentPackage) -> Result<Effect, Failure> {
     Ok(effect(app.store.packages.remove(said).await?))
+}
+
+async fn is_held(
+    app: &App,
+    isp_id: &IspId,
+    holds: impl Fn(&domain::Agents) -> bool,
+) -> Result<bool, Failure> {
+    Ok(app.store.agents.find(&[isp_id]).await?.first().is_some_and(holds))
+}
+
+/// What is written reaches the routers.
+async fn follow(app: &App, isp_id: &IspId, written: Written) -> Result<Effect, Failure> {
+    if written == Written::Yes {
+        walk_routers(app, isp_id).await?;
+    }
+    Ok(effect(written))
 }
 
 fn effect(written: Written) -> Effect {

@@ -1,5 +1,6 @@
 //! Where a device is on its way from the ISP to the backend.
 
+use async_task::{Task, TaskStore as _};
 use auth::Caller;
 use events::{DeviceId, DeviceKind, IspId};
 use jiff::Timestamp;
@@ -59,7 +60,9 @@ async fn tasks(app: &App, device: &Device) -> Result<Tasks, Failure> {
     for task in app.async_tasks.opening().await? {
         let Some(children) = task.children() else { continue };
         let is_ahead = children.cursor.as_deref().is_none_or(|it| it < id) && !children.exhausted;
-        if is_ahead && reaches(&task.payload, device) {
+        // One that goes round again comes to everything once more.
+        let will_ask = is_ahead || children.again;
+        if reaches(&task.payload, device) && (will_ask || has_asked(app, &task, id).await?) {
             if matches!(task.payload, Work::Walk(_)) {
                 raising.get_or_insert_with(|| task.job_id.to_string());
             }
@@ -72,6 +75,18 @@ async fn tasks(app: &App, device: &Device) -> Result<Tasks, Failure> {
         }
     }
     Ok(Tasks { syncs, raising })
+}
+
+/// Whether a bulk that is to do the device was asked for, and has not begun.
+async fn has_asked(app: &App, task: &Task<Work>, id: &str) -> Result<bool, Failure> {
+    for (key, child) in task.children().into_iter().flat_map(|it| &it.open) {
+        let is_behind = child.after.as_deref().is_none_or(|it| it < id);
+        let is_its_own = is_behind && child.up_to.as_deref().is_some_and(|it| id <= it);
+        if is_its_own && app.async_tasks.find(&task.request_id(key)).await?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a task that opens bulks will come to the device. One that sends failures again does not say which.

@@ -189,5 +189,5 @@ fn read<E: TopicEvent>(message: &EventBusMessage) -> Result<E, Failure> {
 }
 
 fn cause(message: &EventBusMessage) -> Cause {
-    Cause { message_id: message.attributes.id.clone() }
+    Cause { message_id: message.attributes.id.to_string() }
 }

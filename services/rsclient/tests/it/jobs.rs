@@ -170,7 +170,7 @@ impl<'a> Job<'a> {
 
 fn in_topic(event_type: &str, topic: &str, data: &Value) -> EventBusMessage {
     let mut message = message(event_type, data);
-    message.topic = topic.to_owned();
+    message.topic = topic.into();
     message.attributes.tenant = None;
     message
 }

@@ -391,3 +391,25 @@ async fn a_failure_from_before_it_is_not_its_own_however_late_it_is_heard_of() {
     assert_eq!(town.report(&router, &new, "failed").await, Outcome::Done);
     town.until(&id, &["paused"], |_| true).await;
 }
+
+#[tokio::test]
+async fn a_package_that_had_the_routers_once_gets_them_back_only_by_the_end_of_the_rollout() {
+    let mut town = Town::start(6).await;
+    let group = json!([{"model": "hg-1", "target_version": null}]);
+    // The last one that is given the group has it.
+    for (package, groups) in [("b", group.clone()), ("a", json!([])), ("a", group)] {
+        let body = json!({"routers": [], "groups": groups});
+        assert_eq!(town.rest.put(&town.path(package), &body).await.status, 200);
+    }
+    let id = town.begin(json!({"waves_per_mille": [1000]})).await;
+    town.until(&id, &["finishing"], |_| true).await;
+    town.list(2, &["a"]).await;
+    let paused = town.until(&id, &["paused", "completed"], |_| true).await;
+    assert_eq!(paused["state"], json!("paused"), "{paused}");
+    town.list(3, &["a", "b"]).await;
+    assert_eq!(town.told_to(&id, "resume").await, 204);
+    town.until(&id, &["completed"], |_| true).await;
+    assert_eq!(town.told().await.into_values().collect::<BTreeSet<_>>(), [town.id("b")].into());
+    drive_rollouts(&town.rest.service.app).await.unwrap();
+    assert_eq!(town.release("a").await.status, 204);
+}

@@ -180,8 +180,8 @@ pub(crate) fn message(event_type: &str, data: &Value) -> EventBusMessage {
         revision: 0.try_into().unwrap(),
     });
     let mut message = EventBusMessage::new(&any, "/accounts", origin);
-    message.event_type = event_type.to_owned();
-    message.topic = topic.to_owned();
+    message.event_type = event_type.into();
+    message.topic = topic.into();
     message.payload = serde_json::to_vec(data).unwrap();
     message.attributes.tenant = data["isp_id"].as_str().and_then(|it| it.parse().ok());
     message

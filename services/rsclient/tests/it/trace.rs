@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect;
+use rsclient::domain::Which;
 use serde_json::{Value, json};
 use testkit::{eventually, records::Sender, tokens::Issuer, unique};
 
@@ -239,4 +240,35 @@ async fn a_sync_that_has_the_device_to_do_is_told() {
     }
     job.run(applies).await;
     assert_eq!(home.trace().await["syncs"], json!([]));
+}
+
+#[tokio::test]
+async fn a_router_that_a_walk_has_still_to_raise_is_on_its_way_whatever_the_backend_holds() {
+    let router = json!({"kind": "router", "device_type": "router", "model": "hg-1"});
+    let home = Home::with_a_device(router).await;
+    let held = home.noted().await["effective_revision"].clone();
+    home.adaptor.says(&home.device, home.applied(&held));
+    assert!(home.headline().await.starts_with("protected: "));
+    let package = json!({
+        "agent_package_id": unique("p"), "version": "1.0.0", "models": ["hg-1"],
+    });
+    let isp = &home.service.isp;
+    let list = json!({"isp_id": isp, "revision": 1, "packages": [package]});
+    home.service.done("RSAgentsUpdated", list).await;
+    Job::walk_over(&home.service, Which::Routers).run(applies).await;
+    let now = home.noted().await["effective_revision"].clone();
+    home.adaptor.says(&home.device, home.applied(&now));
+    assert!(home.headline().await.starts_with("protected: "));
+
+    let defaults = json!({"hg-1": package["agent_package_id"]});
+    let said = json!({"isp_id": isp, "revision": 2, "defaults": defaults});
+    home.service.done("RSDefaultAgentsUpdated", said).await;
+    let mut walk = Job::walk_over(&home.service, Which::Routers);
+    let told = format!("on_its_way: job {} has it to do, for what holds has changed", walk.id);
+    assert_eq!(home.headline().await, told);
+    walk.run(applies).await;
+    let raised = home.noted().await["effective_revision"].clone();
+    assert_ne!(raised, now);
+    home.adaptor.says(&home.device, home.applied(&raised));
+    assert!(home.headline().await.starts_with("protected: "));
 }

@@ -2,7 +2,7 @@
 //!
 //! What this reader does not understand is left to that of the registry, which has the last word.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, str::FromStr};
 
 use events::{
     Activity, AgentInstallation, Blocked, Connected, DecodeError, Discovered, HomeEvent, HsEvent,
@@ -113,8 +113,8 @@ impl Said<'_> {
 }
 
 /// A value with a form of its own.
-fn text<T: TryFrom<String>>(said: &str) -> Option<T> {
-    T::try_from(said.to_owned()).ok()
+fn text<T: FromStr>(said: &str) -> Option<T> {
+    said.parse().ok()
 }
 
 /// One of a few words.

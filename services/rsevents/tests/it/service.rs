@@ -113,8 +113,8 @@ impl Service {
             event[name] = member.clone();
         }
         let mut message = self.message(event_type, "hs-event-topic", &event);
-        message.key = Some(self.id(device));
-        message.attributes.id = event["event_id"].as_str().unwrap().to_owned();
+        message.key = Some(self.id(device).into());
+        message.attributes.id = event["event_id"].as_str().unwrap().into();
         Delivery::first(message, 5)
     }
 
@@ -178,15 +178,15 @@ impl Service {
 
     fn message(&self, event_type: &str, topic: &str, data: &Value) -> EventBusMessage {
         EventBusMessage {
-            event_type: event_type.to_owned(),
-            topic: topic.to_owned(),
+            event_type: event_type.into(),
+            topic: topic.into(),
             payload: serde_json::to_vec(data).unwrap(),
             trace_id: TraceContext::default(),
-            key: Some(self.account.clone()),
+            key: Some(self.account.as_str().into()),
             timestamp: jiff::Timestamp::now(),
             attributes: Attributes {
-                id: unique("cause"),
-                source: "/test".to_owned(),
+                id: unique("cause").into(),
+                source: "/test".into(),
                 ..Attributes::default()
             },
         }

@@ -45,9 +45,9 @@ async fn replies_from_the_broker_move_a_job_to_its_end() {
         let message = message(&reply);
         let headers = [
             ("ce_specversion", "1.0".to_owned()),
-            ("ce_id", message.attributes.id.clone()),
-            ("ce_type", message.event_type.clone()),
-            ("ce_source", message.attributes.source.clone()),
+            ("ce_id", message.attributes.id.to_string()),
+            ("ce_type", message.event_type.to_string()),
+            ("ce_source", message.attributes.source.to_string()),
             ("ce_time", message.timestamp.to_string()),
             ("content-type", "application/json".to_owned()),
         ];

@@ -64,7 +64,7 @@ impl Topic {
     pub(super) fn resource_of_key(self, message: &EventBusMessage) -> Vec<String> {
         let key = message.key.clone();
         match self {
-            Self::Devices => key.into_iter().collect(),
+            Self::Devices => key.into_iter().map(String::from).collect(),
             Self::Agents => key
                 .and_then(|it| AgentPackageId::try_from(it).ok())
                 .map(|it| Subject::Package(&it).key().into_owned())
