@@ -148,6 +148,21 @@ impl Children {
         key
     }
 
+    /// Whether the child of this entity is still to be opened, for the first time or once more.
+    pub fn will_open(&self, entity: &str) -> bool {
+        let is_ahead = self.cursor.as_deref().is_none_or(|it| it < entity) && !self.exhausted;
+        is_ahead || self.again
+    }
+
+    /// The children that have not ended and may be about this entity, by their keys.
+    pub fn open_about<'a>(&'a self, entity: &'a str) -> impl Iterator<Item = &'a str> {
+        let about = move |it: &Child| {
+            let is_behind = it.after.as_deref().is_none_or(|it| it < entity);
+            is_behind && it.up_to.as_deref().is_some_and(|it| entity <= it)
+        };
+        self.open.iter().filter(move |(_, it)| about(it)).map(|(key, _)| key.as_str())
+    }
+
     /// Begins with the first key again, where that is due: when all were opened and have ended.
     pub(crate) fn begin_again(&mut self) {
         if self.again && self.exhausted && self.open.is_empty() {

@@ -1,6 +1,6 @@
 //! Where a device is on its way from the ISP to the backend.
 
-use async_task::{Task, TaskStore as _};
+use async_task::{Children, Task, TaskStore as _};
 use auth::Caller;
 use events::{DeviceId, DeviceKind, IspId};
 use jiff::Timestamp;
@@ -59,10 +59,8 @@ async fn tasks(app: &App, device: &Device) -> Result<Tasks, Failure> {
     }
     for task in app.async_tasks.opening().await? {
         let Some(children) = task.children() else { continue };
-        let is_ahead = children.cursor.as_deref().is_none_or(|it| it < id) && !children.exhausted;
-        // One that goes round again comes to everything once more.
-        let will_ask = is_ahead || children.again;
-        if reaches(&task.payload, device) && (will_ask || has_asked(app, &task, id).await?) {
+        let reaches = reaches(&task.payload, device);
+        if reaches && (children.will_open(id) || has_asked(app, &task, children, id).await?) {
             if matches!(task.payload, Work::Walk(_)) {
                 raising.get_or_insert_with(|| task.job_id.to_string());
             }
@@ -78,11 +76,14 @@ async fn tasks(app: &App, device: &Device) -> Result<Tasks, Failure> {
 }
 
 /// Whether a bulk that is to do the device was asked for, and has not begun.
-async fn has_asked(app: &App, task: &Task<Work>, id: &str) -> Result<bool, Failure> {
-    for (key, child) in task.children().into_iter().flat_map(|it| &it.open) {
-        let is_behind = child.after.as_deref().is_none_or(|it| it < id);
-        let is_its_own = is_behind && child.up_to.as_deref().is_some_and(|it| id <= it);
-        if is_its_own && app.async_tasks.find(&task.request_id(key)).await?.is_none() {
+async fn has_asked(
+    app: &App,
+    task: &Task<Work>,
+    children: &Children,
+    id: &str,
+) -> Result<bool, Failure> {
+    for key in children.open_about(id) {
+        if app.async_tasks.find(&task.request_id(key)).await?.is_none() {
             return Ok(true);
         }
     }
